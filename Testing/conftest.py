@@ -1,0 +1,25 @@
+"""Fixtures that every area uses."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The project's root folder."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of reference data beside the project; a test that asks for it is skipped where it is absent."""
+    folder = Path(os.environ.get("SYNTHSEGPLUS_SHARED", ROOT.parent / "shared"))
+    if not (folder / "reference" / "golden").is_dir():
+        pytest.skip(f"needs the reference data in {folder.name}/ beside the project, which is not here")
+    return folder
