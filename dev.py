@@ -1,0 +1,188 @@
+#!/usr/bin/env python3
+"""One door for people who work on SynthSegPlus: `python3 dev.py demo|test|host|bench`.
+
+Standard library only. Each command makes what it needs in `.venv` beside this file, says what it does, and
+does nothing twice: what is installed stays, so that a second run needs no network.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+STAMP = VENV / "synthsegplus-installed.json"
+PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+# Shared libraries that the test host's windows and views load, and the Debian packages that hold them.
+HOST_LIBRARIES = {
+    "libEGL.so.1": "libegl1",
+    "libEGL_mesa.so.0": "libegl-mesa0",
+    "libGL.so.1": "libgl1",
+    "libOSMesa.so.8": "libosmesa6",
+    "libxkbcommon.so.0": "libxkbcommon0",
+    "libdbus-1.so.3": "libdbus-1-3",
+    "libfontconfig.so.1": "libfontconfig1",
+    "libX11.so.6": "libx11-6",
+    "libXrender.so.1": "libxrender1",
+    "libXcursor.so.1": "libxcursor1",
+    "libSM.so.6": "libsm6",
+}
+
+
+def say(text: str) -> None:
+    print(f"dev.py: {text}", flush=True)
+
+
+def run(command: list[str | Path], **keywords: object) -> int:
+    return subprocess.run([str(part) for part in command], cwd=ROOT, check=False, **keywords).returncode  # type: ignore
+
+
+# ---- system packages ------------------------------------------------------------------------------------
+
+
+def can_install_system_packages() -> bool:
+    return os.name == "posix" and hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("apt-get") is not None
+
+
+def need_system_packages(packages: list[str], why: str) -> bool:
+    """Install Debian packages when this user may, else name them. True when they were installed."""
+    if not packages:
+        return True
+    names = " ".join(packages)
+    if not can_install_system_packages():
+        say(f"{why} needs system packages that are not here. On Debian or Ubuntu: sudo apt-get install {names}")
+        return False
+    say(f"{why} needs system packages; installing {names}")
+    quiet = {"stdout": subprocess.DEVNULL, "env": {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}}
+    for attempt in range(2):
+        if run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages], **quiet) == 0:
+            return True
+        if attempt == 0:
+            run(["apt-get", "update", "-qq"], **quiet)
+    say(f"could not install {names}; see the messages above")
+    return False
+
+
+def missing_libraries(libraries: dict[str, str]) -> list[str]:
+    missing = []
+    for library, package in libraries.items():
+        try:
+            ctypes.CDLL(library)
+        except OSError:
+            missing.append(package)
+    return missing
+
+
+def need_host_libraries() -> None:
+    if sys.platform.startswith("linux"):
+        need_system_packages(missing_libraries(HOST_LIBRARIES), "the Slicer test host (its tests are skipped without)")
+
+
+# ---- the environment ------------------------------------------------------------------------------------
+
+
+def requirements(groups: tuple[str, ...]) -> list[str]:
+    """What pyproject.toml lists for dependency groups, inclusions followed."""
+    import tomllib
+
+    table = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"]
+    found: list[str] = []
+    for group in groups:
+        for entry in table[group]:
+            found += [entry] if isinstance(entry, str) else requirements((entry["include-group"],))
+    return found
+
+
+def make_venv() -> None:
+    if PYTHON.exists():
+        return
+    try:
+        import ensurepip  # noqa: F401
+    except ImportError:
+        package = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
+        if not need_system_packages([package], "making a virtual environment"):
+            raise SystemExit(2) from None
+    say(f"making the virtual environment {VENV.name}")
+    if run([sys.executable, "-m", "venv", VENV]) != 0:
+        raise SystemExit("dev.py: the virtual environment could not be made; see the messages above")
+
+
+def ensure(*groups: str) -> None:
+    """Install the project (editable, with TensorFlow) and dependency groups, unless that is done already."""
+    make_venv()
+    done = json.loads(STAMP.read_text()) if STAMP.exists() else {}
+    # Only what is declared matters: the same declaration is never installed twice.
+    key = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
+    wanted = [group for group in ("project", *groups) if done.get(group) != key]
+    if not wanted:
+        return
+    say(f"installing {', '.join(wanted)} into {VENV.name} (this happens once and takes some minutes)")
+    command: list[str | Path] = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    if run([*command, "-e", ".[tensorflow]", *requirements(groups)]) != 0:
+        raise SystemExit("dev.py: the installation failed; see the messages above, then run the same command again")
+    done.update(dict.fromkeys(wanted, key))
+    STAMP.write_text(json.dumps(done, indent=1))
+
+
+# ---- commands -------------------------------------------------------------------------------------------
+
+
+def demo(rest: list[str]) -> int:
+    ensure("demo")
+    return run([PYTHON, "-m", "SynthSegPlusLib", "demo", *rest])
+
+
+def test(rest: list[str], long: bool) -> int:
+    ensure("test")
+    need_host_libraries()
+    failed = run([PYTHON, "-m", "ruff", "check", "."]) != 0
+    failed |= run([PYTHON, "-m", "mypy"]) != 0
+    chosen = [] if long else ["-m", "not long"]
+    environment = {"QT_QPA_PLATFORM": "offscreen", "TF_CPP_MIN_LOG_LEVEL": "2", **os.environ}
+    code = run([PYTHON, "-m", "pytest", *chosen, *rest], env=environment)
+    if failed:
+        say("ruff or mypy found something; see above")
+    return code or int(failed)
+
+
+def host(rest: list[str]) -> int:
+    ensure("demo", "host")
+    need_host_libraries()
+    return run([PYTHON, "-m", "Testing.host", *rest])
+
+
+def bench(rest: list[str]) -> int:
+    ensure("test")
+    folder = ROOT / "Testing" / "benchmarks"
+    names = sorted(path.parent.name for path in folder.glob("*/__main__.py"))
+    if not rest or rest[0] not in names:
+        say(f"benchmarks: {', '.join(names)}; for example: python3 dev.py bench {names[0] if names else 'NAME'}")
+        return 0 if not rest else 2
+    return run([PYTHON, "-m", f"Testing.benchmarks.{rest[0]}", *rest[1:]])
+
+
+def main() -> int:
+    if sys.version_info < (3, 11):  # noqa: UP036  (a person may start this with an older Python)
+        raise SystemExit(f"dev.py: Python 3.11 or later is needed, this is {sys.version.split()[0]}")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("command", choices=("demo", "test", "host", "bench"),
+                        help="demo: segment a real scan and show the result; test: check everything; "
+                             "host: open the Slicer panel in the test host; bench: run a benchmark")
+    parser.add_argument("--long", action="store_true", help="test: also the checks that take minutes")
+    arguments, rest = parser.parse_known_args()
+    if arguments.command == "test":
+        return test(rest, arguments.long)
+    return {"demo": demo, "host": host, "bench": bench}[arguments.command](rest)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
