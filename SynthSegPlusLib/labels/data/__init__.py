@@ -1,0 +1,1 @@
+"""Data files of the label tables (CSV)."""
