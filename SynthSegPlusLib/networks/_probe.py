@@ -1,0 +1,44 @@
+"""Asks one deep-learning backend, in a process of its own, for its version and devices.
+
+Run as ``python _probe.py tensorflow|torch|jax``; prints one JSON line. It imports nothing of this
+project, so that a broken installation of one backend can neither crash nor configure the caller.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+
+def _tensorflow() -> dict[str, object]:
+    import tensorflow
+
+    gpus = tensorflow.config.list_physical_devices("GPU")
+    names = [tensorflow.config.experimental.get_device_details(gpu).get("device_name", "GPU") for gpu in gpus]
+    return {"version": tensorflow.__version__, "gpus": names, "kind": "cuda"}
+
+
+def _torch() -> dict[str, object]:
+    import torch
+
+    if torch.cuda.is_available():
+        names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+        return {"version": torch.__version__, "gpus": names, "kind": "cuda"}
+    if torch.backends.mps.is_available():
+        return {"version": torch.__version__, "gpus": ["Apple GPU"], "kind": "mps"}
+    return {"version": torch.__version__, "gpus": [], "kind": "cuda"}
+
+
+def _jax() -> dict[str, object]:
+    import jax
+
+    gpus = [device for device in jax.devices() if device.platform != "cpu"]
+    return {"version": jax.__version__, "gpus": [device.device_kind for device in gpus], "kind": "cuda"}
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    answer = {"tensorflow": _tensorflow, "torch": _torch, "jax": _jax}[sys.argv[1]]()
+    print("\n" + json.dumps(answer), flush=True)
