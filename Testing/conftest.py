@@ -23,3 +23,11 @@ def shared() -> Path:
     if not (folder / "reference" / "golden").is_dir():
         pytest.skip(f"needs the reference data in {folder.name}/ beside the project, which is not here")
     return folder
+
+
+@pytest.fixture(scope="session")
+def standin(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the five stand-in weight files (see `Testing.standin`)."""
+    from Testing.standin import write_standin
+
+    return write_standin(tmp_path_factory.mktemp("standin"))
