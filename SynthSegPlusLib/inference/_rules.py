@@ -1,0 +1,108 @@
+"""What a model set says about the work around its networks: the quirks of published models live in these values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from SynthSegPlusLib.inference._fields import Fields
+
+
+@dataclass(frozen=True)
+class Padding:
+    """The grid's sides are padded with zeros to a multiple of ``multiple`` voxels, at least ``minimum``."""
+
+    multiple: int = 32
+    minimum: int = 128
+
+    @classmethod
+    def read(cls, fields: Fields) -> Padding:
+        fields.only("multiple", "minimum")
+        return cls(fields.whole("multiple", 32, low=1), fields.whole("minimum", 128))
+
+
+@dataclass(frozen=True)
+class Postprocessing:
+    """From posteriors to labels.
+
+    Attributes
+    ----------
+    segmenter_sigma, structure_sigma, parcellation_sigma
+        Gaussian smoothing of the posteriors of S, S2 and S3, in voxels of the working grid; 0 for none.
+    flip
+        Default mode: "average" the prediction with the one of the mirrored volume, or "none".
+    foreground_threshold
+        The largest component of voxels whose foreground probability exceeds this is kept.
+    posterior_threshold
+        Robust and fast mode: posteriors up to this are removed.
+    topology_threshold
+        Default mode: each topological class is the largest component of voxels above this.
+    components_on
+        Default mode: find components on the "padded" grid, as the reference does, or on the "inner" one.
+    """
+
+    segmenter_sigma: float = 0.5
+    structure_sigma: float = 0.0
+    parcellation_sigma: float = 0.5
+    flip: Literal["average", "none"] = "average"
+    foreground_threshold: float = 0.25
+    posterior_threshold: float = 0.2
+    topology_threshold: float = 0.25
+    components_on: Literal["padded", "inner"] = "inner"
+
+    @classmethod
+    def read(cls, fields: Fields) -> Postprocessing:
+        own = cls()
+        fields.only(*own.__dict__)
+        return cls(
+            fields.number("segmenter_sigma", own.segmenter_sigma),
+            fields.number("structure_sigma", own.structure_sigma),
+            fields.number("parcellation_sigma", own.parcellation_sigma),
+            fields.text("flip", own.flip, ("average", "none")),  # type: ignore[arg-type]
+            fields.number("foreground_threshold", own.foreground_threshold, high=1.0),
+            fields.number("posterior_threshold", own.posterior_threshold, high=1.0),
+            fields.number("topology_threshold", own.topology_threshold, high=1.0),
+            fields.text("components_on", own.components_on, ("padded", "inner")),  # type: ignore[arg-type]
+        )
+
+
+@dataclass(frozen=True)
+class QualityRule:
+    """What the regressor R is shown.
+
+    Attributes
+    ----------
+    grid
+        Size of its input, voxels of the working grid.
+    ignored_labels
+        Label values that do not count for the bounding box that is centred in the grid (beside background).
+    ignored_channels
+        The same as channel *numbers*. The published models were trained so: their box ignores channel 24
+        where label 24 was meant, and their scores depend on it.
+    """
+
+    grid: tuple[int, int, int] = (224, 224, 224)
+    ignored_labels: tuple[int, ...] = ()
+    ignored_channels: tuple[int, ...] = ()
+
+    @classmethod
+    def read(cls, fields: Fields) -> QualityRule:
+        fields.only("grid", "ignored_labels", "ignored_channels")
+        grid = fields.wholes("grid", 3) if "grid" in fields.values else cls.grid
+        return cls(grid, fields.wholes("ignored_labels"), fields.wholes("ignored_channels"))  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class ParcelRule:
+    """How parcels join the structures.
+
+    "conditional": a voxel's parcel is taken given its hemisphere, and parcels add up to the cortex by
+    construction. "published": the reference's rule (hemisphere not forced, volumes scaled to the cortex).
+    """
+
+    combination: Literal["conditional", "published"] = "conditional"
+
+    @classmethod
+    def read(cls, fields: Fields) -> ParcelRule:
+        fields.only("combination")
+        return cls(fields.text("combination", "conditional", ("conditional", "published")))  # type: ignore[arg-type]

@@ -1,0 +1,1 @@
+"""Descriptions of model sets that come without one."""

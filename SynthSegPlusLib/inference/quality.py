@@ -1,0 +1,87 @@
+"""Quality control: what R is shown, its scores, and the comparator that needs no R."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from SynthSegPlusLib.contract import QualityReport, RegionScore, Verdict
+from SynthSegPlusLib.inference._rules import QualityRule
+from SynthSegPlusLib.labels import Grouping, LabelTable
+
+
+def ignored_channels(rule: QualityRule, table: LabelTable) -> tuple[int, ...]:
+    """Channels that do not count for R's bounding box."""
+    by_value = (table.channel(value) for value in rule.ignored_labels if value in table)
+    return tuple(sorted({0, *by_value, *rule.ignored_channels}))
+
+
+def box_around(channels: np.ndarray, ignored: Sequence[int], size: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """The box that R sees: (low, high), whole voxels [3] each, high exclusive, possibly outside the grid.
+
+    The bounding box of all voxels of ``channels`` (uint8 [X, Y, Z]) that are not ``ignored`` is widened or narrowed
+    on both sides to ``size``; an odd rest goes before it. Without any such voxel the box starts at the corner.
+    """
+    counts = np.ones(256, bool)
+    counts[list(ignored)] = False
+    mask = counts[channels]
+    low, high = np.zeros(3, int), np.zeros(3, int)
+    for axis in range(3):
+        others = tuple(other for other in range(3) if other != axis)
+        occupied = np.flatnonzero(mask.any(axis=others))
+        low[axis] = occupied[0] if len(occupied) else 0
+        high[axis] = occupied[-1] + 1 if len(occupied) else min(channels.shape[axis], size[axis])
+    rest = np.asarray(size) - (high - low)
+    return low - np.array([math.ceil(n / 2) for n in rest]), high + np.array([math.floor(n / 2) for n in rest])
+
+
+def cut_box(channels: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """The part of ``channels`` in a box, with background (0) where the box leaves the grid."""
+    out = np.zeros(tuple(high - low), channels.dtype)
+    inside_low, inside_high = np.maximum(low, 0), np.minimum(high, channels.shape)
+    source = tuple(slice(a, b) for a, b in zip(inside_low, inside_high, strict=True))
+    target = tuple(slice(a, b) for a, b in zip(inside_low - low, inside_high - low, strict=True))
+    if (inside_high > inside_low).all():
+        out[target] = channels[source]
+    return out
+
+
+def regressor_input(
+    channels: np.ndarray, table: LabelTable, regions: Grouping, rule: QualityRule
+) -> np.ndarray:
+    """Region of every voxel of the box that R sees, uint8 of the rule's grid, from a channel map uint8 [X, Y, Z]."""
+    low, high = box_around(channels, ignored_channels(rule, table), rule.grid)
+    return regions.channels(table).astype(np.uint8)[cut_box(channels, low, high)]
+
+
+def report_of(raw: np.ndarray, regions: Grouping, threshold: float) -> QualityReport:
+    """Scores of R, float [regions] or [1 + regions] with the background first, as a report.
+
+    Scores are clipped to [0, 1]; a score that is no number is "not scored".
+    """
+    names = regions.names[1:]
+    scores = np.clip(np.asarray(raw, np.float64)[-len(names) :], 0.0, 1.0)
+    return _report(dict(zip(names, scores.tolist(), strict=True)), threshold)
+
+
+def denoiser_agreement(
+    corrected: np.ndarray, channels: np.ndarray, table: LabelTable, tissues: Grouping, threshold: float
+) -> QualityReport:
+    """Dice between D's tissues and those of the final structures: the paper's comparator for R (PNAS 2023).
+
+    ``corrected``: tissue groups of D, uint8 [X, Y, Z]; ``channels``: channel map of the structures on the same grid.
+    A tissue that both lack scores 1.
+    """
+    groups = tissues.channels(table).astype(np.uint8)[channels]
+    pairs = np.bincount(corrected.reshape(-1).astype(np.intp) * len(tissues) + groups.reshape(-1),
+                        minlength=len(tissues) ** 2).reshape(len(tissues), len(tissues))  # fmt: skip
+    both, sizes = np.diag(pairs), pairs.sum(axis=0) + pairs.sum(axis=1)
+    dice = np.divide(2.0 * both, sizes, out=np.ones(len(tissues)), where=sizes > 0)
+    return _report(dict(zip(tissues.names[1:], dice[1:].tolist(), strict=True)), threshold)
+
+
+def _report(scores: dict[str, float], threshold: float) -> QualityReport:
+    regions = tuple(RegionScore(name, score, Verdict.of(score, threshold)) for name, score in scores.items())
+    return QualityReport(regions, threshold)

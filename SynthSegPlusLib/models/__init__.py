@@ -1,0 +1,1 @@
+"""The bundled model sets, one folder each."""
