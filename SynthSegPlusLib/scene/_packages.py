@@ -1,0 +1,187 @@
+"""The worker's packages in a folder apart, which only the worker sees. To uninstall is to delete it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from SynthSegPlusLib.scene._requirements import BACKENDS, Requirement, modulesFound, requirementsFor, totalMegabytes
+
+STAMP = "synthsegplus-packages.json"
+PYTHON_TAG = f"py{sys.version_info[0]}{sys.version_info[1]}"
+
+
+class Packages:
+    """What the worker may import beyond Slicer's own Python.
+
+    `home` holds one folder for each installation, named by backend, Python and a hash of the requirements, so
+    that a new version of the extension installs anew and never mends an old folder.
+    """
+
+    def __init__(self, home: Path, resources: Path, python: str, tag: str = PYTHON_TAG,
+                 environment: Mapping[str, str] | None = None) -> None:
+        self.home, self.resources, self.python, self.tag = Path(home), Path(resources), python, tag
+        self.environment = environment
+        self._own: set[str] | None = None
+
+    def requirements(self, backend: str) -> list[Requirement]:
+        return requirementsFor(self.resources, backend)
+
+    def folder(self, backend: str) -> Path:
+        """Where an installation with this backend lies or would lie."""
+        texts = "\n".join(sorted(requirement.text for requirement in self.requirements(backend)))
+        return self.home / f"{backend}-{self.tag}-{hashlib.sha256(texts.encode()).hexdigest()[:8]}"
+
+    def installed(self) -> list[str]:
+        """Backends with a complete folder."""
+        return [backend for backend in BACKENDS if (self.folder(backend) / STAMP).is_file()]
+
+    def ownModules(self) -> set[str]:
+        """Needed modules that the worker's Python has by itself; asked once in a subprocess (0.1 s)."""
+        if self._own is None:
+            modules = {requirement.module for backend in BACKENDS for requirement in self.requirements(backend)}
+            self._own = modulesFound(self.python, [], sorted(modules), self.environment)
+        return self._own
+
+    @property
+    def asked(self) -> bool:
+        """Whether `ownModules` is known already."""
+        return self._own is not None
+
+    def forget(self) -> None:
+        """Ask again what the worker's Python has."""
+        self._own = None
+
+    def ready(self) -> str | None:
+        """The backend that can run: one of an installed folder, else one that the Python has whole; or None."""
+        installed = self.installed()
+        if installed:
+            return installed[0]
+        return next((backend for backend in BACKENDS if not self.missing(backend)), None)
+
+    def missing(self, backend: str) -> list[Requirement]:
+        """What would have to be installed for a backend to run."""
+        if (self.folder(backend) / STAMP).is_file():
+            return []
+        own = self.ownModules()
+        needed = [requirement for requirement in self.requirements(backend) if requirement.module not in own]
+        # Beside a foreign numpy, compiled packages could meet a version that they were not built for; so what is
+        # not complete is installed whole, except a backend that is there already and large.
+        if not needed:
+            return []
+        return [r for r in self.requirements(backend) if r in needed or r.module not in BACKENDS]
+
+    def paths(self, backend: str | None = None) -> list[Path]:
+        """Folders that the worker puts first on its path."""
+        installed = self.installed()
+        chosen = backend if backend in installed else (installed[0] if installed else None)
+        return [self.folder(chosen)] if chosen else []
+
+    def suggested(self) -> str:
+        """The backend to install: one that the Python has already, else the first."""
+        own = self.ownModules()
+        return next((backend for backend in BACKENDS if backend in own), BACKENDS[0])
+
+    def install(self, backend: str, wheels: Path | None = None) -> Installation:
+        """Start to install into the folder apart. Ask the user first."""
+        return Installation(self, backend, wheels)
+
+    def uninstall(self) -> list[Path]:
+        """Delete every installation; the folders deleted. OSError when a file is in use."""
+        gone = [path for path in sorted(self.home.glob("*")) if path.is_dir()] if self.home.is_dir() else []
+        for path in gone:
+            shutil.rmtree(path)
+        self.forget()
+        return gone
+
+
+class Installation:
+    """pip at work in a process of its own. Call `poll` until it is no longer None, then read `reason`."""
+
+    def __init__(self, packages: Packages, backend: str, wheels: Path | None = None) -> None:
+        self.backend, self.reason = backend, ""
+        self.requirements = packages.missing(backend) or packages.requirements(backend)
+        self.target = packages.folder(backend)
+        self.partial = self.target.with_name(self.target.name + ".partial")
+        self.lines: list[str] = []
+        self._packages = packages
+        self._succeeded: bool | None = None
+        shutil.rmtree(self.partial, ignore_errors=True)
+        self.partial.mkdir(parents=True)
+        options: dict[str, Any] = {"creationflags": 0x08000000} if sys.platform == "win32" else {}
+        self._process = subprocess.Popen(
+            pipCommand(packages.python, self.partial, self.requirements, wheels), stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True, encoding="utf-8", errors="replace",
+            env=None if packages.environment is None else dict(packages.environment), **options,
+        )
+        self._reader = threading.Thread(target=self._read, name="SynthSegPlus pip", daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self.lines.append(line.rstrip())
+
+    def poll(self) -> bool | None:
+        """None while pip runs, then whether it succeeded. The folder appears only after success."""
+        if self._succeeded is None and self._process.poll() is not None:
+            self._reader.join(timeout=5)
+            self._finish(self._process.returncode == 0)
+        return self._succeeded
+
+    def cancel(self) -> None:
+        """End pip and delete what it left."""
+        if self._succeeded is None:
+            self._process.kill()
+            self._process.wait(timeout=10)
+            self._reader.join(timeout=5)
+            self._finish(False, "the installation was cancelled")
+
+    def _finish(self, succeeded: bool, reason: str = "") -> None:
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        if succeeded:
+            stamp = {"requirements": [r.text for r in self.requirements], "backend": self.backend}
+            (self.partial / STAMP).write_text(json.dumps(stamp, indent=2), encoding="utf-8")
+            shutil.rmtree(self.target, ignore_errors=True)
+            os.replace(self.partial, self.target)
+        else:
+            shutil.rmtree(self.partial, ignore_errors=True)
+            self.reason = reason or pipReason(self.lines)
+        self._packages.forget()
+        self._succeeded = succeeded
+
+
+def pipCommand(python: str, target: Path, requirements: Sequence[Requirement], wheels: Path | None) -> list[str]:
+    """pip's command; with a folder of wheels it asks no network."""
+    command = [python, "-m", "pip", "install", "--target", str(target), "--no-input", "--disable-pip-version-check",
+               "--no-warn-script-location", "--progress-bar", "off"]
+    if wheels is not None:
+        command += ["--no-index", "--find-links", str(wheels)]
+    return [*command, *(requirement.text for requirement in requirements)]
+
+
+def pipReason(lines: Sequence[str]) -> str:
+    """Why pip failed, in its own last words and in ours."""
+    errors = [line.partition("ERROR:")[2].strip() for line in lines if "ERROR:" in line]
+    said = errors[-1] if errors else (lines[-1] if lines else "it said nothing")
+    text = " ".join(lines).lower()
+    if "no space left" in text:
+        return "the disk is full"
+    if "connection" in text or "resolve" in text or "network" in text:
+        return f"the package index could not be reached; check the network or name a folder of wheels ({said})"
+    return said
+
+
+def describe(requirements: Sequence[Requirement]) -> str:
+    """The packages and their total size in one line."""
+    names = ", ".join(requirement.text for requirement in requirements)
+    return f"{names} (about {totalMegabytes(requirements)} MB)"

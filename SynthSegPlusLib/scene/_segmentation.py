@@ -1,0 +1,70 @@
+"""A segmentation node on demand: names, colours, coded terminology, closed surfaces."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import slicer
+
+from SynthSegPlusLib.labels import Label
+from SynthSegPlusLib.scene._batch import NodeBatch
+from SynthSegPlusLib.scene._colours import labelOf
+from SynthSegPlusLib.scene._display import Which
+from SynthSegPlusLib.scene._placement import followTransform, placeBeside
+from SynthSegPlusLib.scene._result import ResultNodes
+
+CONTEXT = "Segmentation category and type - SynthSegPlus"
+"""Name of the terminology in Resources/Terminologies."""
+CATEGORY = ("SCT", "123037004", "Anatomical Structure")
+
+
+def makeSegmentation(result: ResultNodes, which: Which = "segmentation") -> Any:
+    """A segmentation node of one labelmap, with a segment per label value that occurs."""
+    labelmap = result.parcellation if which == "parcellation" and result.parcellation else result.segmentation
+    logic = slicer.modules.segmentations.logic()
+    with NodeBatch(labelmap.GetScene()) as batch:
+        node = batch.add("vtkMRMLSegmentationNode", f"{labelmap.GetName()} segments")
+        # Before the import, so that the segments need no move afterwards.
+        node.SetReferenceImageGeometryParameterFromVolumeNode(labelmap)
+        if not logic.ImportLabelmapToSegmentationNode(labelmap, node):
+            raise RuntimeError(f"Slicer made no segments of {labelmap.GetName()!r}; see its error log.")
+        node.CreateDefaultDisplayNodes()
+        _describe(node)
+        followTransform([node], labelmap)
+        placeBeside([node], result.input or labelmap)
+        # The label layer shows the same already; the segments are for the 3D view and the Segment Editor.
+        node.GetDisplayNode().SetVisibility2D(False)
+        result.segmentationNode = node
+        result.remember()
+    return node
+
+
+def showSurfaces(segmentationNode: Any) -> None:
+    """Make closed surfaces and show them in the 3D views."""
+    segmentationNode.CreateClosedSurfaceRepresentation()
+    segmentationNode.GetDisplayNode().SetVisibility3D(True)
+
+
+def terminologyTag(label: Label) -> str:
+    """Slicer's terminology entry of a label: context, category, type, its side; empty where no code is known."""
+    if label.snomed is None:
+        return ""
+    type_ = (label.snomed.scheme, label.snomed.code, label.snomed.meaning)
+    side = ("SCT", *label.snomed.laterality) if label.snomed.laterality else ("", "", "")
+    parts = ["^".join(part) for part in (CATEGORY, type_, side)]
+    return "~".join([CONTEXT, *parts, "", "^^", "^^"])
+
+
+def _describe(node: Any) -> None:
+    """Give every segment the title, colour and code of its label value; the import left colour-table names."""
+    segmentation = node.GetSegmentation()
+    for index in range(segmentation.GetNumberOfSegments()):
+        segment = segmentation.GetNthSegment(index)
+        label = labelOf(segment.GetLabelValue())
+        if label is None:
+            continue
+        segment.SetName(label.title)
+        segment.SetColor(*(part / 255.0 for part in label.colour))
+        tag = terminologyTag(label)
+        if tag:
+            segment.SetTag(segment.GetTerminologyEntryTagName(), tag)

@@ -1,0 +1,180 @@
+"""What one Slicer process keeps between runs: the packages, the warm worker, the run under way."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import slicer
+
+from SynthSegPlusLib.contract.errors import BackendError, OptionsError, SynthSegPlusError
+from SynthSegPlusLib.scene._engine import Engine, Job, Progress
+from SynthSegPlusLib.scene._packages import Packages, describe
+from SynthSegPlusLib.scene._result import ResultNodes
+from SynthSegPlusLib.scene._run import Request, SegmentRun
+from SynthSegPlusLib.scene._worker import (
+    Worker,
+    WorkerMaker,
+    userFolder,
+    workerCommand,
+    workerEnvironment,
+    workerPython,
+)
+
+TICK_MS = 50
+LOG_LINES = 2000
+
+
+class Session:
+    """Runs one scan at a time in one worker.
+
+    `makeWorker` and `packages` are given by tests; else the worker is the real one in Slicer's Python, and the
+    packages are those under Slicer's user folder.
+    """
+
+    def __init__(self, resources: Path, makeWorker: WorkerMaker | None = None,
+                 packages: Packages | None = None) -> None:
+        self.packages = packages or Packages(userFolder() / "packages", resources, workerPython(),
+                                             environment=workerEnvironment([]))
+        self.backend: str | None = None
+        self.log: list[str] = []
+        self.listeners: list[Callable[[], None]] = []
+        self._needsPackages = makeWorker is None
+        self.engine = Engine(makeWorker or self._realWorker, self.say)
+        self.run: SegmentRun | None = None
+        self._timer: Any = None
+
+    # ---- packages ---------------------------------------------------------------------------------------
+
+    @property
+    def packagesKnown(self) -> bool:
+        """Whether `readiness` can answer without asking a process first."""
+        return not self._needsPackages or bool(self.packages.installed()) or self.packages.asked
+
+    def lookAtPackages(self) -> None:
+        """Find out in a thread what the worker's Python has, so that no window waits for it."""
+        if not self.packagesKnown:
+            threading.Thread(target=self.packages.ownModules, name="SynthSegPlus packages", daemon=True).start()
+
+    def readiness(self) -> str:
+        """Empty when a worker can run, else why it cannot."""
+        if not self._needsPackages or self.packages.ready() is not None:
+            return ""
+        missing = self.packages.missing(self.packages.suggested())
+        return f"Packages are missing: {describe(missing)}."
+
+    # ---- runs -------------------------------------------------------------------------------------------
+
+    @property
+    def busy(self) -> bool:
+        """Whether a segmentation is under way."""
+        return self.run is not None and not self.run.finished
+
+    def start(self, inputNode: Any, request: Request, onProgress: Progress | None = None,
+              onDone: Callable[[ResultNodes], None] | None = None,
+              onError: Callable[[SynthSegPlusError], None] | None = None) -> SegmentRun:
+        """Begin a segmentation and return at once; callbacks come from Slicer's event loop.
+
+        Raises what is wrong before the worker is asked: `OptionsError` while another run is under way,
+        `BackendError` without packages, `InputError` for a volume that holds no scan.
+        """
+        run = self._begin(inputNode, request, onProgress, onDone, onError)
+        self.keepPolling()
+        return run
+
+    def segment(self, inputNode: Any, request: Request, onProgress: Progress | None = None) -> ResultNodes:
+        """Segment and wait, keeping Slicer alive meanwhile; raises the run's error. Works without windows."""
+        run = self._begin(inputNode, request, onProgress, None, None)
+        while not run.poll():
+            slicer.app.processEvents()
+            time.sleep(0.01)
+        if run.error is not None:
+            raise run.error
+        assert run.result is not None
+        return run.result
+
+    def _begin(self, inputNode: Any, request: Request, onProgress: Progress | None,
+               onDone: Callable[[ResultNodes], None] | None,
+               onError: Callable[[SynthSegPlusError], None] | None) -> SegmentRun:
+        if inputNode is None:
+            raise OptionsError("No scan was given; choose a volume.")
+        if self.busy:
+            assert self.run is not None
+            raise OptionsError(f"{self.run.inputName!r} is still being segmented; wait for it or cancel it first.")
+        reason = self.readiness()
+        if reason:
+            raise BackendError(f"{reason} Install them in the panel, or with SynthSegPlusLogic().installPackages().")
+        for job in self.engine.running("check"):
+            self.engine.cancel(job)
+        self.say(f"{inputNode.GetName()}: {request.options.mode}")
+        self.run = SegmentRun(self.engine, inputNode, request, onProgress, onDone, onError)
+        return self.run
+
+    def check(self, exported: Callable[[Path], Path], models: Path | None, onDone: Callable[[Any], None],
+              onError: Callable[[SynthSegPlusError], None]) -> Job:
+        """Ask the worker what it sees in a scan, without running. `exported` writes it to a folder: its path."""
+        job = Job("check", onDone, onError)
+        path = exported(job.folder)
+        self.engine.submit(job, {"input": str(path), "models": None if models is None else str(models)})
+        self.keepPolling()
+        return job
+
+    # ---- the worker -------------------------------------------------------------------------------------
+
+    def _realWorker(self) -> Worker:
+        from SynthSegPlusLib.inference.client import WorkerClient
+
+        folders = self.packages.paths(self.backend)
+        return WorkerClient(workerCommand(folders), workerEnvironment(folders))
+
+    def restart(self) -> None:
+        """End the worker, so that the next run starts one with the packages of now."""
+        self.engine.close()
+        self.run = None
+
+    def close(self) -> None:
+        """End everything: timer, worker, temporary folders."""
+        if self._timer is not None:
+            self._timer.stop()
+        self.restart()
+
+    # ---- log and timer ----------------------------------------------------------------------------------
+
+    def say(self, text: str) -> None:
+        """Add a line to the log."""
+        self.log.append(f"{time.strftime('%H:%M:%S')} {text}")
+        del self.log[:-LOG_LINES]
+
+    def keepPolling(self) -> None:
+        """Let Slicer's event loop bring in the worker's messages for as long as a job is under way."""
+        import qt
+
+        if self._timer is None:
+            self._timer = qt.QTimer()
+            self._timer.setInterval(TICK_MS)
+            self._timer.connect("timeout()", self._tick)
+        self._timer.start()
+
+    def _tick(self) -> None:
+        if self.run is not None and not self.run.finished:
+            self.run.poll()
+        else:
+            self.engine.poll()
+        if not self.engine.busy and self._timer is not None:
+            self._timer.stop()
+        for listener in list(self.listeners):
+            listener()
+
+
+_sessions: dict[Path, Session] = {}
+
+
+def sharedSession(resources: Path) -> Session:
+    """The session of this process, so that every logic and panel uses the same warm worker."""
+    key = Path(resources).resolve()
+    if key not in _sessions:
+        _sessions[key] = Session(key)
+    return _sessions[key]
