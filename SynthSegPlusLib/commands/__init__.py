@@ -1,0 +1,1 @@
+"""The subcommands of `synthsegplus`, one module each, imported only when chosen."""

@@ -1,0 +1,159 @@
+"""The command line's side of the engine: the model set and options of a run, and one scan through both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from SynthSegPlusLib import __version__
+from SynthSegPlusLib.cohort.files import replacing
+from SynthSegPlusLib.cohort.loop import Segment
+from SynthSegPlusLib.cohort.naming import Job
+from SynthSegPlusLib.cohort.outcomes import Outcome
+from SynthSegPlusLib.cohort.tables import PublishedTables
+from SynthSegPlusLib.contract import Finding, ModelError, SegmentOptions
+from SynthSegPlusLib.inference.model_set import MODE_ROLES, ModelSet, Role
+from SynthSegPlusLib.labels import parcels, structures
+
+
+class Listener(Protocol):
+    """Hears how a scan is getting on."""
+
+    def note(self, text: str) -> None: ...
+
+    def stage(self, name: str, fraction: float, overall: float) -> None: ...
+
+    def finding(self, finding: Finding) -> None: ...
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A model set and options that fit together."""
+
+    model_set: ModelSet
+    options: SegmentOptions
+
+    def roles(self) -> list[Role]:
+        """Networks of the run, in the order in which they run; `ModelError` names one that the set lacks."""
+        names = list(MODE_ROLES[self.options.mode])
+        if "segmenter" in names:
+            names[names.index("segmenter")] = self.model_set.segmenter_role(self.options.label_version)
+        names += ["parcellation"] * self.options.parcellation + ["quality"] * self.options.quality
+        return [self.model_set.require(name) for name in names]
+
+    def request(self) -> dict[str, Any]:
+        """What decides a result besides the scan; JSON-ready."""
+        return {
+            "version": __version__,
+            "options": self.options.to_dict(),
+            "model_set": {
+                "name": self.model_set.name,
+                "version": self.model_set.version,
+                "files": {role.name: role.verify().sha256 for role in self.roles()},
+            },
+        }
+
+    def tables(self) -> PublishedTables:
+        """The published CSV files of this run."""
+        options = self.options
+        labels = [label for label in structures(options.label_version) if label.value != 0]
+        labels += [label for label in parcels() if label.value != 0 and options.parcellation]
+        return PublishedTables(
+            labels=tuple((label.value, label.name) for label in labels),
+            regions=tuple(self.model_set.qc_regions.names[1:]),
+            total=options.label_version != "1.0",
+            single_precision=options.compatibility and options.crop is None,
+            keep_failed=not options.compatibility,
+        )
+
+
+def choose(models: str | None, options: SegmentOptions) -> Choice:
+    """The model set to use, and proof that it has every network that the options need.
+
+    A mode that the set cannot run is an error that names those it can: nothing is replaced in silence.
+    """
+    choice = Choice(ModelSet.find(models), options)
+    try:
+        choice.roles()
+    except ModelError as error:
+        able = choice.model_set.modes
+        if options.mode in able or not able:
+            raise
+        raise ModelError(f"Mode {options.mode} cannot run. {error} For example: --mode {able[0]}.") from error
+    return choice
+
+
+def open_engine(choice: Choice, backend: str | None, device: str, threads: int | None, listener: Listener) -> Segment:
+    """Fix backend and device, load the engine, and return what does one scan."""
+    from SynthSegPlusLib.inference import Segmenter
+    from SynthSegPlusLib.networks import choose_backend
+
+    chosen = choose_backend(backend, device, threads)
+    listener.note(f"running on {chosen.description}")
+    segmenter = Segmenter(choice.model_set, choice.options)
+    return lambda job: segment(job, segmenter, listener)
+
+
+def segment(job: Job, segmenter: Any, listener: Listener) -> Segmented:
+    """One scan through the engine; nothing is written yet."""
+    from SynthSegPlusLib.volume import Volume
+
+    listener.stage("read", 0.0, 0.0)
+    volume = Volume.read(job.scan)
+    result = segmenter.segment(volume, progress=listener.stage)
+    for finding in result.findings:
+        listener.finding(finding)
+    return Segmented(job, volume, result)
+
+
+@dataclass(frozen=True)
+class Segmented:
+    """A scan and its result, with the files that go with it."""
+
+    job: Job
+    scan: Any
+    result: Any
+
+    @property
+    def outcome(self) -> Outcome:
+        result = self.result
+        return Outcome(
+            self.job.scan, self.job.subject, "done", "", result.volumes, result.icv_mm3, result.quality
+        )
+
+    @property
+    def record(self) -> Mapping[str, Any]:
+        return self.result.record
+
+    @property
+    def labels(self) -> Any:
+        """The label map that is written: with parcels where there are any."""
+        return self.result.labels if self.result.parcellation is None else self.result.parcellation
+
+    def write(self, job: Job) -> dict[str, Path | None]:
+        """Write every file that was asked for; the published data types (int32 labels, float32 posteriors)."""
+        written: dict[str, Path | None] = {"segmentation": self.labels.write(job.segmentation, dtype=np.int32)}
+        if job.posteriors is not None:
+            written["posteriors"] = self.result.posteriors.write(job.posteriors, dtype=np.float32)
+        if job.resampled is not None:
+            resampled = self.result.resampled
+            written["resampled"] = None if resampled is None else resampled.write(job.resampled)
+        if job.picture is not None:
+            written["picture"] = self.draw(job.picture)
+        return {name: None if path is None else Path(path) for name, path in written.items()}
+
+    def draw(self, path: Path) -> Path:
+        """The pictures of this result; the one coloured by quality lies beside the first."""
+        from SynthSegPlusLib.report import Subject, draw_pictures, qc_path
+
+        result = self.result
+        subject = Subject(self.job.subject, self.scan, self.labels, result.volumes, result.icv_mm3, result.quality)
+        figures = draw_pictures(subject)
+        for target, figure in zip((path, qc_path(path)), figures, strict=False):
+            with replacing(target) as partial:
+                figure.savefig(partial, format=target.suffix[1:])
+        return path

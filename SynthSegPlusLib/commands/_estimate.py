@@ -1,0 +1,138 @@
+"""What a run would do, how long it would take and how much memory it would need, without running it.
+
+Time is counted from the networks' multiplications and this machine's measured matrix rate; it is a forecast for the
+CPU, good to about a factor of two.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable
+
+import numpy as np
+
+from SynthSegPlusLib.cohort import Job, Plan
+from SynthSegPlusLib.cohort.records import finished
+from SynthSegPlusLib.commands._engine import Choice
+from SynthSegPlusLib.contract import SynthSegPlusError
+from SynthSegPlusLib.networks import RegressorSpec, UNetSpec, estimate_memory
+
+# Share of the matrix rate that 3-D convolutions reach, and what every scan costs besides its networks.
+EFFICIENCY = 0.5
+OVERHEAD_SECONDS = 8.0
+BASE_BYTES = 1.2e9
+QC_GRID = (224, 224, 224)
+
+
+def describe(made: Plan, choice: Choice, device: str, resume: bool) -> str:
+    """The whole run in words, one line a scan."""
+    roles = choice.roles()
+    lines = [
+        f"model set   {choice.model_set.name} ({choice.model_set.folder})",
+        f"mode        {choice.options.mode}, {choice.options.precision}, device {device}",
+        f"networks    {', then '.join(role.title for role in roles)}",
+    ]
+    request = choice.request()
+    rate = matrix_rate()
+    total, largest, waiting = 0.0, 0.0, 0
+    for job in made.jobs:
+        if resume and finished(job, request) is not None:
+            lines.append(f"keep        {job.scan}")
+            continue
+        try:
+            seconds, needed = forecast(grid_of(job, choice), choice, rate)
+        except SynthSegPlusError as error:
+            lines.append(f"would fail  {job.scan}: {error}")
+            continue
+        waiting += 1
+        total, largest = total + seconds, max(largest, needed)
+        lines.append(f"segment     {job.scan} -> {job.segmentation}")
+    lines.append(f"scans       {waiting} to segment of {len(made.jobs)}")
+    lines.append(f"time        about {_duration(total)} on this machine's CPU; a GPU is many times faster")
+    lines.append(f"memory      about {largest / 2**30:.1f} GB" + _free())
+    return "\n".join(lines)
+
+
+def forecast(grid: tuple[int, int, int], choice: Choice, rate: float) -> tuple[float, float]:
+    """(seconds, bytes) for one scan on a working grid, at a matrix rate in FLOP/s."""
+    seconds, needed = OVERHEAD_SECONDS, 0.0
+    for role in choice.roles():
+        shape = QC_GRID if isinstance(role.network, RegressorSpec) else grid
+        passes = 2 if _averages(choice, role.name) else 1
+        seconds += passes * operations(role.network, shape) / (rate * EFFICIENCY)
+        needed = max(needed, estimate_memory(role.network, shape, choice.options.precision))
+    channels = len(choice.model_set.table)
+    return seconds, needed + BASE_BYTES + 4.0 * math.prod(grid) * channels
+
+
+def _averages(choice: Choice, role: str) -> bool:
+    rule = choice.model_set.postprocessing.flip
+    return choice.options.mode == "default" and role.startswith("segmenter") and rule == "average"
+
+
+def operations(network: UNetSpec | RegressorSpec, shape: tuple[int, ...]) -> float:
+    """Floating-point operations of all convolutions of a network on a grid.
+
+    A layer's level is known from its name, so each weight of a kernel counts twice per voxel of its level.
+    """
+    total = 0.0
+    voxels = math.prod(shape)
+    for layer in network.layers():
+        kernel = layer.shapes.get("kernel")
+        if kernel is not None:
+            total += 2.0 * math.prod(kernel) * voxels / 8 ** _level(layer.name, network.levels)
+    return total
+
+
+def _level(name: str, levels: int) -> int:
+    parts = name.split("_")
+    if "downarm" in parts:
+        return int(parts[parts.index("downarm") + 1])
+    if "uparm" in parts:
+        return 2 * levels - 2 - int(parts[parts.index("uparm") + 1])
+    # What is in no arm: a U-Net's last layer works on the whole grid, the end of a regressor on the coarsest.
+    return 0 if "likelihood" in parts else levels - 1
+
+
+def grid_of(job: Job, choice: Choice) -> tuple[int, int, int]:
+    """Voxels of the padded working grid of a scan."""
+    from SynthSegPlusLib.volume import Volume
+
+    model_set = choice.model_set
+    volume = Volume.read(job.scan)
+    extent = np.array(volume.shape[:3]) * volume.spacing
+    if choice.options.crop is not None:
+        extent = np.minimum(extent, np.max(choice.options.crop))
+    padding = model_set.padding
+    sizes = [max(_up(length / model_set.working_resolution_mm, padding.multiple), padding.minimum) for length in extent]
+    return sizes[0], sizes[1], sizes[2]
+
+
+def _up(length: float, multiple: int) -> int:
+    return math.ceil(length / multiple) * multiple
+
+
+def matrix_rate(size: int = 1024, repeats: int = 3) -> float:
+    """Measured float32 matrix multiplication of this machine, FLOP/s: the best of a few tries."""
+    left, right = (np.ones((size, size), np.float32) for _ in range(2))
+    return 2.0 * size**3 / min(_times(left, right, repeats))
+
+
+def _times(left: np.ndarray, right: np.ndarray, repeats: int) -> Iterable[float]:
+    for _ in range(repeats):
+        began = time.perf_counter()
+        left @ right
+        yield max(time.perf_counter() - began, 1e-9)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _free() -> str:
+    import psutil
+
+    return f"; {psutil.virtual_memory().available / 2**30:.1f} GB are free now"
