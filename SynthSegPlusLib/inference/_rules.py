@@ -30,7 +30,9 @@ class Postprocessing:
     segmenter_sigma, structure_sigma, parcellation_sigma
         Gaussian smoothing of the posteriors of S, S2 and S3, in voxels of the working grid; 0 for none.
     flip
-        Default mode: "average" the prediction with the one of the mirrored volume, or "none".
+        Default mode averages the prediction with the one of the mirrored volume: mirrored about the middle of
+        the "padded" grid, as the reference does, or of the "scan" (then a mirrored scan gives the mirrored
+        result exactly); or "none".
     foreground_threshold
         The largest component of voxels whose foreground probability exceeds this is kept.
     posterior_threshold
@@ -44,7 +46,7 @@ class Postprocessing:
     segmenter_sigma: float = 0.5
     structure_sigma: float = 0.0
     parcellation_sigma: float = 0.5
-    flip: Literal["average", "none"] = "average"
+    flip: Literal["scan", "padded", "none"] = "scan"
     foreground_threshold: float = 0.25
     posterior_threshold: float = 0.2
     topology_threshold: float = 0.25
@@ -58,7 +60,7 @@ class Postprocessing:
             fields.number("segmenter_sigma", own.segmenter_sigma),
             fields.number("structure_sigma", own.structure_sigma),
             fields.number("parcellation_sigma", own.parcellation_sigma),
-            fields.text("flip", own.flip, ("average", "none")),  # type: ignore[arg-type]
+            fields.text("flip", own.flip, ("scan", "padded", "none")),  # type: ignore[arg-type]
             fields.number("foreground_threshold", own.foreground_threshold, high=1.0),
             fields.number("posterior_threshold", own.posterior_threshold, high=1.0),
             fields.number("topology_threshold", own.topology_threshold, high=1.0),

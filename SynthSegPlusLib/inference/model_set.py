@@ -168,6 +168,7 @@ class ModelSet:
             absent={role.name: role.path for role in described if not role.path.is_file()},
             rank=fields.whole("rank", 0),
         )
+        _check_rules(found, path)
         for role in described:
             _check_channels(found, role, path)
         return found
@@ -250,6 +251,14 @@ def _read_role(name: str, fields: Fields, folder: Path, label_version: str) -> R
         raise ModelError(f"In {fields.path}, {fields.place}.network: {error}") from error
     version = "1.0" if name == "segmenter_1.0" else label_version
     return Role(name, folder / file, fields.text("sha256", "").lower(), network, version)
+
+
+def _check_rules(found: ModelSet, path: Path) -> None:
+    if found.working_resolution_mm != 1 and "published" in (found.scheme, found.parcel_rule.combination):
+        raise ModelError(
+            f"{path} works at {found.working_resolution_mm:g} mm with the published scheme or parcel rule, which know "
+            f"1 mm only; use the centred scheme and the conditional rule."
+        )
 
 
 def _check_channels(found: ModelSet, role: Role, path: Path) -> None:

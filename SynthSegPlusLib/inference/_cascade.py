@@ -1,0 +1,212 @@
+"""The chain of networks: from a conformed scan to posteriors of the structures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from SynthSegPlusLib.contract import SegmentOptions
+from SynthSegPlusLib.inference._components import largest_component
+from SynthSegPlusLib.inference._pool import NetworkPool
+from SynthSegPlusLib.inference._progress import Stages
+from SynthSegPlusLib.inference._smoothing import smooth_slabs
+from SynthSegPlusLib.inference._soft import SoftLabels
+from SynthSegPlusLib.inference.model_set import MODE_ROLES, ModelSet
+from SynthSegPlusLib.labels import LabelTable, structures
+from SynthSegPlusLib.networks import Inputs
+from SynthSegPlusLib.volume import Conformed
+
+LEAK = 1e-6
+"""What is left of a posterior whose structure is not of the corrected tissue (modes s-d and s1-s2-d): it decides
+only where the corrected tissue has no structure at all."""
+
+STAGE_TITLES = {
+    "segmenter": "Segmentation (S)",
+    "tissue": "Tissues (S1)",
+    "denoiser": "Denoising (D)",
+    "structure": "Structures (S2)",
+    "parcellation": "Parcellation (S3)",
+    "quality": "Quality control (R)",
+}
+POSTPROCESSING = "Postprocessing"
+
+
+@dataclass
+class Segmented:
+    """What the cascade found.
+
+    soft: final posteriors, on the padded working grid when that has 1 mm, else on the output grid. channels: argmax
+    of the networks' own posteriors, uint8 [X, Y, Z] on the padded working grid, before any postprocessing: what S3
+    and R look at. corrected: tissue groups of D on the same grid, or None.
+    """
+
+    soft: SoftLabels
+    channels: np.ndarray
+    corrected: np.ndarray | None
+
+
+class Cascade:
+    """Runs the networks of one mode on one scan."""
+
+    def __init__(
+        self, model_set: ModelSet, options: SegmentOptions, conformed: Conformed, pool: NetworkPool, stages: Stages
+    ):
+        self.model_set = model_set
+        self.options = options
+        self.conformed = conformed
+        self.pool = pool
+        self.stages = stages
+        self.rules = model_set.postprocessing
+        self.table: LabelTable = structures(options.label_version)
+        self._channels = np.zeros(conformed.image.shape, np.uint8)
+
+    def run(self) -> Segmented:
+        """Run the mode; raises `Cancelled`, `ModelError` or `MemoryShortage`."""
+        mode = self.options.mode
+        is_single = mode in ("default", "fast", "s-d")
+        soft, corrected = self._single(mode) if is_single else self._cascaded(mode)
+        with self.stages.stage(POSTPROCESSING):
+            self._postprocess(soft)
+        return Segmented(soft, self._channels, corrected)
+
+    # Networks ------------------------------------------------------------------------------------------------
+
+    def _single(self, mode: str) -> tuple[SoftLabels, np.ndarray | None]:
+        role = self.model_set.segmenter_role(self.options.label_version)
+        inputs, sigma = Inputs(image=self.conformed.image), self.rules.segmenter_sigma
+        averages = mode == "default" and self.rules.flip != "none"
+        with self.stages.stage(STAGE_TITLES["segmenter"]):
+            if averages:
+                return self._gather(role, self._averaged), None
+            if mode != "s-d":
+                return self._gather(role, lambda net: self._smoothed(net, inputs, sigma)), None
+            dense = self.pool.run(role, lambda net: self._dense(self._smoothed(net, inputs, sigma)))
+        return self._correct(dense)
+
+    def _cascaded(self, mode: str) -> tuple[SoftLabels, np.ndarray | None]:
+        image, n_tissues = self.conformed.image, len(self.model_set.tissues)
+        with self.stages.stage(STAGE_TITLES["tissue"]):
+            groups = self._argmax("tissue", Inputs(image=image))
+        corrected = self._denoise(groups) if mode == "robust" else None
+        groups = groups if corrected is None else corrected
+        inputs = Inputs(image=image, groups=groups, n_groups=n_tissues)
+        with self.stages.stage(STAGE_TITLES["structure"]):
+            sigma = self.rules.structure_sigma
+            if mode != "s1-s2-d":
+                return self._gather("structure", lambda net: self._smoothed(net, inputs, sigma)), corrected
+            dense = self.pool.run("structure", lambda net: self._dense(self._smoothed(net, inputs, sigma)))
+        return self._correct(dense)
+
+    def _denoise(self, groups: np.ndarray) -> np.ndarray:
+        with self.stages.stage(STAGE_TITLES["denoiser"]):
+            return self._argmax("denoiser", Inputs(groups=groups, n_groups=len(self.model_set.tissues)))
+
+    def _correct(self, dense: np.ndarray) -> tuple[SoftLabels, np.ndarray]:
+        """Let D correct the tissues of finished posteriors (the comparators that append D)."""
+        group_of = self.model_set.tissues.channels(self.table)
+        corrected = self._denoise(group_of.astype(np.uint8)[dense.argmax(axis=-1)])
+        for posteriors, groups in zip(dense, corrected, strict=True):
+            posteriors[group_of != groups[..., None]] *= LEAK
+            posteriors /= posteriors.sum(axis=-1, keepdims=True)
+        return self._collect(_planes(dense)), corrected
+
+    def _argmax(self, role: str, inputs: Inputs) -> np.ndarray:
+        return self.pool.run(role, lambda net: net.argmax(inputs, self.stages.update, self.stages.is_cancelled))
+
+    def _smoothed(self, net: Any, inputs: Inputs, sigma: float) -> Iterator[tuple[slice, np.ndarray]]:
+        return smooth_slabs(net.slabs(inputs, self.stages.update, self.stages.is_cancelled), sigma)
+
+    def _averaged(self, net: Any) -> Iterator[tuple[slice, np.ndarray]]:
+        """Posteriors of the scan and of its mirror image, averaged: the only time that all channels are dense."""
+        image, update, cancelled = self.conformed.image, self.stages.update, self.stages.is_cancelled
+        last = image.shape[0] - 1
+        if self.rules.flip == "scan":
+            last = self.conformed.inner[0].start + self.conformed.inner[0].stop - 1
+        total = net.softmax(Inputs(image=image), lambda done: update(0.5 * done), cancelled)
+        mirrored = _mirrored(image, last)
+        for planes, slab in net.slabs(Inputs(image=mirrored), lambda done: update(0.5 + 0.5 * done), cancelled):
+            for number, posteriors in enumerate(slab, start=planes.start):
+                target = last - number
+                if 0 <= target < len(total):
+                    total[target] += posteriors[..., self.table.partners]
+                    total[target] *= 0.5
+        return smooth_slabs(_planes(total), self.rules.segmenter_sigma)
+
+    # Posteriors ----------------------------------------------------------------------------------------------
+
+    @property
+    def _works_at_output(self) -> bool:
+        return self.model_set.working_resolution_mm == 1
+
+    def _gather(self, role: str, slabs: Any) -> SoftLabels:
+        return self.pool.run(role, lambda net: self._collect(slabs(net)))
+
+    def _collect(self, slabs: Iterator[tuple[slice, np.ndarray]]) -> SoftLabels:
+        if self._works_at_output:
+            within = None if self._components_on_padded else self.conformed.inner
+            return SoftLabels.gather(
+                slabs, self.conformed.image.shape, self.table, self.rules.foreground_threshold, within, self._note
+            )
+        dense = self._dense(slabs)
+        self._note(slice(0, len(dense)), dense)
+        return self._upsample(dense)
+
+    def _note(self, planes: slice, slab: np.ndarray) -> None:
+        self._channels[planes] = slab.argmax(axis=-1)
+
+    def _dense(self, slabs: Iterator[tuple[slice, np.ndarray]]) -> np.ndarray:
+        dense = np.empty((*self.conformed.image.shape, len(self.table)), np.float32)
+        for planes, slab in slabs:
+            dense[planes] = slab
+        return dense
+
+    def _upsample(self, dense: np.ndarray) -> SoftLabels:
+        """Bring posteriors of a coarser working grid to the output grid, a channel at a time, where there is brain."""
+        foreground = self.conformed.to_output(dense[..., 1:].sum(axis=-1)) > self.rules.foreground_threshold
+        mask = largest_component(foreground)
+        return SoftLabels.sample(mask, self.table, lambda channel: self.conformed.to_output(dense[..., channel]))
+
+    @property
+    def _components_on_padded(self) -> bool:
+        return self.options.mode == "default" and self.rules.components_on == "padded"
+
+    def _postprocess(self, soft: SoftLabels) -> None:
+        soft.keep_largest_component()
+        self.stages.check()
+        if self.options.mode == "default":
+            soft.keep_topology(self.rules.topology_threshold)
+            if self._works_at_output and self._components_on_padded:
+                soft.keep_box(self.conformed.inner)
+        else:
+            soft.drop_below(self.rules.posterior_threshold)
+        soft.normalise()
+
+
+def needed_roles(model_set: ModelSet, options: SegmentOptions) -> tuple[str, ...]:
+    """Roles that a run needs, in the order in which they run."""
+    roles = list(MODE_ROLES[options.mode])
+    if "segmenter" in roles:
+        roles[roles.index("segmenter")] = model_set.segmenter_role(options.label_version)
+    if options.parcellation:
+        roles.append("parcellation")
+    if options.quality:
+        roles.append("quality")
+    return tuple(roles)
+
+
+def _planes(dense: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    for start in range(0, len(dense), 8):
+        stop = min(start + 8, len(dense))
+        yield slice(start, stop), dense[start:stop]
+
+
+def _mirrored(image: np.ndarray, last: int) -> np.ndarray:
+    """Planes in the order ``last - x``; planes that do not exist are zero, as padding is."""
+    out = np.zeros_like(image)
+    source = last - np.arange(len(image))
+    exists = (source >= 0) & (source < len(image))
+    out[exists] = image[source[exists]]
+    return out

@@ -1,0 +1,253 @@
+"""The engine's front: a scan in, labels, volumes and verdicts out."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from SynthSegPlusLib.contract import Finding, InputError, OptionsError, QualityReport, SegmentOptions
+from SynthSegPlusLib.inference import _record
+from SynthSegPlusLib.inference._cascade import POSTPROCESSING, STAGE_TITLES, Cascade, Segmented, needed_roles
+from SynthSegPlusLib.inference._memory import check_memory
+from SynthSegPlusLib.inference._parcellate import parcellate
+from SynthSegPlusLib.inference._parcels import Parcels
+from SynthSegPlusLib.inference._pool import NetworkPool
+from SynthSegPlusLib.inference._progress import CancelFlag, Report, Stages
+from SynthSegPlusLib.inference._restore import Restorer
+from SynthSegPlusLib.inference.measures import intracranial_volume, parcel_volumes, table_of
+from SynthSegPlusLib.inference.model_set import ModelSet
+from SynthSegPlusLib.inference.quality import denoiser_agreement, regressor_input, report_of
+from SynthSegPlusLib.inference.result import Result
+from SynthSegPlusLib.networks import Chosen, choose_backend
+from SynthSegPlusLib.volume import Conformed, Volume, check, conform
+
+PREPARING = "Preparing the scan"
+FINISHING = "Finishing"
+
+STAGE_SHARES = {
+    PREPARING: 4.0, "segmenter": 46.0, "tissue": 46.0, "denoiser": 51.0, "structure": 46.0, "parcellation": 55.0,
+    "quality": 58.0, POSTPROCESSING: 6.0, FINISHING: 4.0,
+}  # fmt: skip
+"""Expected shares of the time, CPU seconds of the reference on a whole head at 1 mm."""
+
+
+class Segmenter:
+    """Segments scans with one model set and one choice of options.
+
+    Parameters
+    ----------
+    model_set
+        The networks; None takes `ModelSet.find()`.
+    options
+        A `SegmentOptions`; its fields can also be given as keywords, which win.
+    backend, device, threads
+        As `choose_backend`; fixed for the process when the first scan runs.
+    keep_networks
+        Keep the networks loaded for the next scan: faster, for the memory of their weights.
+
+    Raises
+    ------
+    ModelError
+        The set lacks a network that the options need; the message names it.
+    OptionsError
+        The options contradict each other.
+
+    Examples
+    --------
+    >>> segmenter = Segmenter(ModelSet.find(), mode="fast")  # doctest: +SKIP
+    >>> segmenter.segment(Volume.read("t1.nii.gz")).icv_mm3  # doctest: +SKIP
+    1517340.2
+    """
+
+    def __init__(self, model_set: ModelSet | None = None, options: SegmentOptions | None = None, *,
+                 backend: str | None = None, device: str = "auto", threads: int | None = None,
+                 keep_networks: bool = False, **fields: Any):  # fmt: skip
+        self.model_set = model_set or ModelSet.find()
+        self.options = _options(options, fields)
+        self.roles = needed_roles(self.model_set, self.options)
+        for role in self.roles:
+            self.model_set.require(role)
+        if self.options.quality_from_denoiser and "denoiser" not in self.roles:
+            raise OptionsError(
+                f"Mode {self.options.mode!r} does not run the denoiser, so it can give no quality estimate from it; "
+                f"choose mode 'robust', or leave this estimate out."
+            )
+        self._backend, self._device, self._threads = backend, device, threads
+        self._keep = keep_networks
+        self._pool: NetworkPool | None = None
+
+    @property
+    def stage_names(self) -> tuple[str, ...]:
+        """Stages of a run, in order, as progress names them."""
+        return tuple(name for name, _ in self._plan())
+
+    def segment(
+        self, volume: Volume, progress: Report | None = None, cancelled: CancelFlag | None = None
+    ) -> Result:
+        """Segment one scan [x, y, z].
+
+        Parameters
+        ----------
+        progress
+            Called with the stage's name, its fraction, and the overall fraction.
+        cancelled
+            Asked often; once it says True, `Cancelled` is raised.
+
+        Raises
+        ------
+        InputError
+            The scan cannot be segmented (a finding of severity "error").
+        ModelError, BackendError, MemoryShortage
+            As their messages say.
+        Cancelled
+            The user asked to stop.
+        """
+        started = _record.now()
+        stages = Stages(self._plan(), progress, cancelled)
+        with stages.stage(PREPARING):
+            findings = _checked(volume, self.options.ct)
+            conformed = self._conform(volume)
+            stages.check()
+            chosen = choose_backend(self._backend, self._device, self._threads)
+            check_memory(self.model_set, self.roles, self.options, conformed, chosen.device)
+            pool = self._networks(chosen)
+        cascade = Cascade(self.model_set, self.options, conformed, pool, stages)
+        found = cascade.run()
+        measured = _Measured.of(cascade, found)
+        with stages.stage(FINISHING):
+            record = self._record(started, volume, chosen, measured, findings, stages, pool)
+            result = self._result(conformed, cascade, measured, findings, record)
+        record["timings"] = stages.timings
+        record["peak_memory_bytes"] = _record.peak_memory()
+        return result
+
+    def release(self) -> None:
+        """Free the networks that were kept."""
+        if self._pool is not None:
+            self._pool.release()
+
+    def _plan(self) -> list[tuple[str, float]]:
+        roles = ["segmenter" if role.startswith("segmenter") else role for role in self.roles]
+        shares = dict(STAGE_SHARES)
+        if self.options.mode == "default":
+            shares["segmenter"] *= 2
+        ends = [role for role in roles if role in ("parcellation", "quality")]
+        networks = [role for role in roles if role not in ends]
+        names = {**STAGE_TITLES, PREPARING: PREPARING, POSTPROCESSING: POSTPROCESSING, FINISHING: FINISHING}
+        return [(names[key], shares[key]) for key in (PREPARING, *networks, POSTPROCESSING, *ends, FINISHING)]
+
+    def _conform(self, volume: Volume) -> Conformed:
+        padding = self.model_set.padding
+        return conform(
+            volume, self.options.scheme or self.model_set.scheme, self.model_set.working_resolution_mm,
+            self.options.ct, self.options.crop, padding.multiple, padding.minimum,
+        )  # fmt: skip
+
+    def _networks(self, chosen: Chosen) -> NetworkPool:
+        if self._pool is None or self._pool.device != chosen.device:
+            self._pool = NetworkPool(self.model_set, self.options.precision, chosen.device, self._keep)
+        self._pool.warnings.clear()
+        return self._pool
+
+    def _result(self, conformed: Conformed, cascade: Cascade, measured: _Measured, findings: tuple[Finding, ...],
+                record: dict[str, Any]) -> Result:  # fmt: skip
+        restorer = Restorer(conformed, self.options.grid, on_working_grid=self.model_set.working_resolution_mm == 1)
+        labels = cascade.table.values[measured.channels]
+        parcellation = None
+        if measured.parcels is not None:
+            merged = labels.copy()
+            merged.reshape(-1)[measured.parcels.index] = measured.parcels.labels
+            parcellation = restorer.labels(merged)
+        posteriors = restorer.posteriors(measured.soft) if measured.soft is not None else None
+        return Result(
+            restorer.labels(labels), parcellation, measured.table, measured.icv_mm3, measured.quality,
+            measured.denoiser_quality, posteriors, findings, record,
+            _resample=lambda: conformed.resampled_volume() if conformed.resampled else None,
+        )  # fmt: skip
+
+    def _record(self, started: str, volume: Volume, chosen: Chosen, measured: _Measured,
+                findings: tuple[Finding, ...], stages: Stages, pool: NetworkPool) -> dict[str, Any]:  # fmt: skip
+        quality, agreement = measured.quality, measured.denoiser_quality
+        return {
+            "schema": _record.RECORD_SCHEMA,
+            "started": started,
+            "finished": _record.now(),
+            "input": _record.describe_input(volume),
+            "model_set": _record.describe_models(self.model_set, self.roles),
+            "options": _record.describe_options(self.options),
+            "scheme": self.options.scheme or self.model_set.scheme,
+            **_record.describe_machine(chosen),
+            "findings": [finding.to_dict() for finding in findings],
+            "warnings": list(pool.warnings),
+            "icv_mm3": measured.icv_mm3,
+            "quality": None if quality is None else quality.to_dict(),
+            "quality_from_denoiser": None if agreement is None else agreement.to_dict(),
+            "timings": stages.timings,
+            "peak_memory_bytes": None,
+        }
+
+
+@dataclasses.dataclass
+class _Measured:
+    """Numbers and maps of a scan before they are brought to the output grid."""
+
+    channels: np.ndarray
+    parcels: Parcels | None
+    table: Any
+    icv_mm3: float | None
+    quality: QualityReport | None
+    denoiser_quality: QualityReport | None
+    soft: Any
+
+    @classmethod
+    def of(cls, cascade: Cascade, found: Segmented) -> _Measured:
+        options, model_set, table = cascade.options, cascade.model_set, cascade.table
+        final = found.soft.channel_map()
+        voxel = cascade.conformed.voxel_volume_mm3
+        volumes = found.soft.sums() * voxel
+        parcels = parcellate(cascade, found, final) if options.parcellation else None
+        soft = found.soft if options.posteriors else None
+        found.soft = None  # type: ignore[assignment]  # 33 channels that the quality network's memory can use
+        quality = _score(cascade, found) if options.quality else None
+        agreement = None
+        if options.quality_from_denoiser and found.corrected is not None:
+            agreement = denoiser_agreement(
+                found.corrected, found.channels, table, model_set.tissues, options.qc_threshold
+            )
+        parcel_mm3 = None
+        if parcels is not None:
+            to_white_matter = options.compatibility and options.label_version == "2.0"
+            rule = model_set.parcel_rule.combination
+            parcel_mm3 = parcel_volumes(parcels, volumes, voxel, table, rule, to_white_matter)
+        measures = table_of(volumes, table, model_set.qc_regions, quality, parcel_mm3)
+        return cls(final, parcels, measures, intracranial_volume(volumes, table), quality, agreement, soft)
+
+
+def _score(cascade: Cascade, found: Segmented) -> QualityReport:
+    model_set = cascade.model_set
+    with cascade.stages.stage(STAGE_TITLES["quality"]):
+        regions = regressor_input(found.channels, cascade.table, model_set.qc_regions, model_set.quality)
+        raw = cascade.pool.run(
+            "quality", lambda net: net.predict(regions, cascade.stages.update, cascade.stages.is_cancelled)
+        )
+    return report_of(raw, model_set.qc_regions, cascade.options.qc_threshold)
+
+
+def _options(options: SegmentOptions | None, fields: dict[str, Any]) -> SegmentOptions:
+    known = {field.name for field in dataclasses.fields(SegmentOptions)}
+    unknown = sorted(set(fields) - known)
+    if unknown:
+        raise OptionsError(f"Unknown option {', '.join(unknown)}; known are {', '.join(sorted(known))}.")
+    return dataclasses.replace(options or SegmentOptions(), **fields)
+
+
+def _checked(volume: Volume, ct: bool) -> tuple[Finding, ...]:
+    if volume.data.ndim != 3:
+        raise InputError(f"The scan has {volume.data.ndim} axes; give a single 3-D volume.")
+    findings = tuple(check(volume, ct=ct))
+    fatal = next((finding for finding in findings if finding.severity == "error"), None)
+    if fatal is not None:
+        raise InputError(f"{fatal.message} {fatal.advice}".strip())
+    return findings
