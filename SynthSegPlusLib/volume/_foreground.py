@@ -53,7 +53,9 @@ def otsu(data: np.ndarray) -> float:
     mass = np.cumsum(counts * centres)
     with np.errstate(divide="ignore", invalid="ignore"):
         between = below * above * (mass[:-1] / below - (mass[-1] - mass[:-1]) / above) ** 2
-    return float(centres[int(np.argmax(np.nan_to_num(between)))])
+    between = np.nan_to_num(between)
+    # Empty bins between the classes give a plateau: take its middle.
+    return float(centres[np.flatnonzero(between == between.max())].mean())
 
 
 def _harmless_neck(side: str, areas: np.ndarray, spacing_mm: float) -> bool:

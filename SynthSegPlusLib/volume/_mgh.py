@@ -18,8 +18,9 @@ from SynthSegPlusLib.volume._volume import Volume
 
 def read_mgh(path: Path, frame: int = 0) -> Volume:
     """Read one MGH or MGZ file."""
+    compressed = path.name.lower().endswith(".mgz")
     try:
-        with open_maybe_gzip(path, path.name.lower().endswith(".mgz")) as stream:
+        with open_maybe_gzip(path, compressed) as stream:
             block = stream.read(284)
     except (OSError, EOFError, zlib.error) as error:
         raise damaged(path, error) from error
@@ -33,8 +34,10 @@ def read_mgh(path: Path, frame: int = 0) -> Volume:
     if placed and not (np.isfinite(sizes).all() and np.all(sizes > 0)):
         raise InputError(f"{path.name} states voxel sizes of {sizes.tolist()}; they must be above 0 mm.")
     try:
-        image: Any = nib.load(path)
-        data = stored_numbers(image)
+        # From a stream that is closed here: nibabel would leave the file open.
+        with open_maybe_gzip(path, compressed) as stream:
+            image: Any = nib.MGHImage.from_stream(stream)
+            data = np.array(stored_numbers(image))
     except BROKEN as error:
         raise damaged(path, error) from error
     data, findings = one_frame(data, frame, path.name)

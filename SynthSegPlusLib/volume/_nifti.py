@@ -43,7 +43,7 @@ def read_nifti(path: Path, frame: int = 0) -> Volume:
     raw = _raw_header(path)
     _check_header(raw, path.name)
     try:
-        image: Any = nib.load(path)
+        image: Any = nib.load(path, mmap=False)
         data = stored_numbers(image)
     except BROKEN as error:
         raise damaged(path, error) from error
@@ -101,7 +101,10 @@ def _raw_header(path: Path) -> Any:
 
 
 def _check_header(header: Any, name: str) -> None:
-    dims = [int(d) for d in header["dim"][1 : 1 + max(0, min(int(header["dim"][0]), 7))]]
+    rank = int(header["dim"][0])
+    if not 1 <= rank <= 7:
+        raise InputError(f"{name} is damaged: its header states {rank} axes. Copy or export it again.")
+    dims = [int(d) for d in header["dim"][1 : 1 + rank]]
     if any(d <= 0 for d in dims):
         raise InputError(f"{name} holds no voxels: its header states the shape {dims}. Export the scan again.")
     if len(dims) < 3:

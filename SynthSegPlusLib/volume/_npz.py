@@ -16,8 +16,11 @@ from SynthSegPlusLib.volume._volume import Volume
 
 def read_npz(path: Path, frame: int = 0) -> Volume:
     """Read one npz file; without an affine its axes are taken as R, A, S at 1 mm."""
+    with path.open("rb") as stream:
+        if stream.read(2) != b"PK":
+            raise InputError(f"{path.name} is not a readable npz archive; save it again with numpy.savez.")
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             if "vol_data" not in archive:
                 raise InputError(f"{path.name} has no array named vol_data; save the scan under that name.")
             data = archive["vol_data"]

@@ -54,6 +54,8 @@ def read(path: Path, frame: int = 0) -> Volume:
 
 def one_frame(data: np.ndarray, frame: int, name: str) -> tuple[np.ndarray, tuple[Finding, ...]]:
     """Three spatial axes of an array that may have more (time, echoes, components): one frame of the rest."""
+    if 0 in data.shape:
+        raise InputError(f"{name} holds no voxels: its shape is {data.shape}. Export the scan again.")
     if data.ndim < 3 or 1 in data.shape[:3]:
         raise InputError(
             f"{name} is a single 2-D slice (shape {' x '.join(map(str, data.shape))}); a 3-D scan is needed."
@@ -66,8 +68,6 @@ def one_frame(data: np.ndarray, frame: int, name: str) -> tuple[np.ndarray, tupl
         raise InputError(f"{name} holds values of type {data.dtype}, which are not intensities.")
     rest = data.reshape(*data.shape[:3], -1)
     count = rest.shape[3]
-    if count == 0:
-        raise InputError(f"{name} holds no voxels: its shape is {data.shape}. Export the scan again.")
     if not -count <= frame < count:
         raise InputError(f"{name} has {count} frames, numbered 0 to {count - 1}; frame {frame} does not exist.")
     if count == 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import uuid
 from collections.abc import Callable
@@ -46,7 +47,8 @@ def write(volume: Volume, path: Path, dtype: Any = None) -> Path:
             f"{path} cannot be written ({reason}); check that the folder exists, is writable and has space."
         ) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
     return path
 
 
