@@ -1,0 +1,26 @@
+"""The test host for tests that run inside a scene: one for the whole run, cleared before each test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from Testing import host
+
+
+@pytest.fixture(scope="session")
+def _session_host() -> Iterator[host.Host]:
+    reason = host.missing_requirement()
+    if reason is not None:
+        pytest.skip(f"the Slicer test host cannot run: {reason}")
+    started = host.start()
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+def slicer_host(_session_host: host.Host) -> host.Host:
+    """The host with an empty scene and testing mode on."""
+    _session_host.reset()
+    return _session_host
