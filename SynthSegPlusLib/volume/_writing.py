@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,7 +35,8 @@ def write(volume: Volume, path: Path, dtype: Any = None) -> Path:
         writer = _write_npz
     else:
         writer = _write_itk
-    partial = path.with_name(f".{uuid.uuid4().hex[:8]}.partial{ext}")
+    # Always the same name, so that the next run replaces what a killed one left.
+    partial = path.with_name(f".partial-{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         writer(volume, partial, dtype)
