@@ -55,10 +55,11 @@ def write_text(path: Path, text: str) -> None:
 
 def need_writable(path: Path) -> None:
     """Make the folder of an output and prove that a file can be written in it; `OutputError` if not."""
-    if path.is_dir():
-        raise OutputError(f"{path} is a folder; give the name of a file to write.")
-    probe = path.with_name(f".probe-{path.name}")
+    # A name as long as the temporary ones, so that all of them fit.
+    probe = path.with_name(f".partial-{path.name}")
     try:
+        if path.is_dir():
+            raise OutputError(f"{path} is a folder; give the name of a file to write.")
         path.parent.mkdir(parents=True, exist_ok=True)
         probe.write_bytes(b"x")
         probe.unlink()

@@ -45,7 +45,7 @@ class Reporter(Protocol):
 
 def run(
     plan: Plan,
-    open_engine: Callable[[], Segment],
+    segment: Segment,
     request: Mapping[str, Any],
     published: PublishedTables,
     reporter: Reporter,
@@ -56,8 +56,8 @@ def run(
 
     Parameters
     ----------
-    open_engine
-        Called once, when the first scan is to be done; its errors end the run.
+    segment
+        Its `BackendError`, `ModelError` and `OptionsError` end the run, because every scan would meet them.
     resume
         Keep scans whose record proves that an earlier run with the same request finished them.
     unexpected
@@ -67,13 +67,11 @@ def run(
         need_writable(path)
     tables = _Tables(plan, published)
     outcomes: list[Outcome] = []
-    segment: Segment | None = None
     try:
         for number, job in enumerate(plan.jobs, start=1):
             reporter.started(number, len(plan.jobs), job)
             outcome = finished(job, request) if resume else None
             if outcome is None:
-                segment = segment or open_engine()
                 outcome = _one(job, segment, request, unexpected)
             outcomes.append(outcome)
             reporter.ended(outcome)

@@ -135,6 +135,20 @@ def _absolute(path: str) -> Path:
     return Path(os.path.abspath(os.path.expanduser(path)))
 
 
+def _is_dir(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # such as a name that is too long: what writes there says so
+        return False
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
 def _kind_of(source: Path) -> str:
     try:
         if source.is_dir():
@@ -213,7 +227,7 @@ def _images(flag: str, given: str | None, suffix: str, kind: str, scans: list[Pa
     if kind == "image" or scans[0].is_dir():
         return [_image(flag, given, suffix, scans[0])]
     target = _absolute(given)
-    if split_name(target.name)[1] and not target.is_dir():
+    if split_name(target.name)[1] and not _is_dir(target):
         raise OptionsError(f"--i is a folder, so {flag} must be a folder too, not the file {given}.")
     return [_named_in(_folder(flag, target), scan, suffix) for scan in scans]
 
@@ -222,15 +236,15 @@ def _image(flag: str, given: str, suffix: str, scan: Path) -> Path:
     """An image path as it is; anything else is a folder in which the scan's name gets the suffix."""
     target = _absolute(given)
     extension = split_name(target.name)[1].lower()
-    if extension in WRITABLE and not target.is_dir():
+    if extension in WRITABLE and not _is_dir(target):
         return target
-    if not target.is_dir() and (extension or target.suffix.lower() in UNWRITABLE):
+    if not _is_dir(target) and (extension or target.suffix.lower() in UNWRITABLE):
         raise OptionsError(f"{flag} {given}: this format cannot be written; use one of {', '.join(WRITABLE)}.")
     return _named_in(_folder(flag, target), scan, suffix)
 
 
 def _folder(flag: str, target: Path) -> Path:
-    if target.is_file():
+    if _is_file(target):
         raise OutputError(f"{flag} {target} is a file, but a folder is needed; give another name.")
     return target
 
@@ -242,7 +256,7 @@ def _named_in(folder: Path, scan: Path, suffix: str) -> Path:
 
 def _csv(flag: str, given: str, notes: list[str]) -> Path:
     target = _absolute(given)
-    if target.is_dir():
+    if _is_dir(target):
         raise OutputError(f"{flag} {given} is a folder; give the name of a .csv file.")
     if not target.name.lower().endswith(".csv"):
         notes.append(f"{flag} {given} has no .csv extension; it is written to {target.name}.csv.")
@@ -271,11 +285,11 @@ def _companions(
     if entries is not None:
         return [_absolute(entry) for entry in entries]
     target = _absolute(given)
-    if target.suffix.lower() in formats and not target.is_dir():
+    if target.suffix.lower() in formats and not _is_dir(target):
         if len(scans) > 1:
             raise OptionsError(f"{flag} must be a folder, because there are {len(scans)} scans; {given} is one file.")
         return [target]
-    if target.suffix.lower() in (*UNWRITABLE, ".txt", *WRITABLE) and not target.is_dir():
+    if target.suffix.lower() in (*UNWRITABLE, ".txt", *WRITABLE) and not _is_dir(target):
         raise OptionsError(f"{flag} {given}: use a name that ends with {' or '.join(formats)}, or a folder.")
     _folder(flag, target)
     return [target / f"{subject_of(scan)}{suffix}{formats[0]}" for scan in scans]

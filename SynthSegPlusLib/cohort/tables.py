@@ -63,7 +63,8 @@ class PublishedTables:
         if value is None:
             return ""
         kind = np.float32 if self.single_precision else np.float64
-        return str(np.around(kind(value), 3))
+        # The shortest digits that give the number back, never with an exponent.
+        return np.format_float_positional(np.around(kind(value), 3), unique=True, trim="0")
 
     def _scores(self, outcome: Outcome) -> list[str]:
         scores = [None if outcome.quality is None else outcome.quality.score_of(name) for name in self.regions]

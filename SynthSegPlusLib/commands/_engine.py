@@ -11,13 +11,14 @@ import numpy as np
 
 from SynthSegPlusLib import __version__
 from SynthSegPlusLib.cohort.files import replacing
-from SynthSegPlusLib.cohort.loop import Segment
 from SynthSegPlusLib.cohort.naming import Job
 from SynthSegPlusLib.cohort.outcomes import Outcome
 from SynthSegPlusLib.cohort.tables import PublishedTables
-from SynthSegPlusLib.contract import Finding, ModelError, SegmentOptions
+from SynthSegPlusLib.contract import Finding, ModelError, OptionsError, SegmentOptions
 from SynthSegPlusLib.inference.model_set import MODE_ROLES, ModelSet, Role
 from SynthSegPlusLib.labels import parcels, structures
+
+READING = "Reading"
 
 
 class Listener(Protocol):
@@ -40,6 +41,11 @@ class Choice:
     def roles(self) -> list[Role]:
         """Networks of the run, in the order in which they run; `ModelError` names one that the set lacks."""
         names = list(MODE_ROLES[self.options.mode])
+        if self.options.quality_from_denoiser and "denoiser" not in names:
+            raise OptionsError(
+                f"--qc-from-denoiser needs a mode that runs the denoiser, and {self.options.mode} does not; for "
+                "example --robust."
+            )
         if "segmenter" in names:
             names[names.index("segmenter")] = self.model_set.segmenter_role(self.options.label_version)
         names += ["parcellation"] * self.options.parcellation + ["quality"] * self.options.quality
@@ -87,27 +93,54 @@ def choose(models: str | None, options: SegmentOptions) -> Choice:
     return choice
 
 
-def open_engine(choice: Choice, backend: str | None, device: str, threads: int | None, listener: Listener) -> Segment:
-    """Fix backend and device, load the engine, and return what does one scan."""
-    from SynthSegPlusLib.inference import Segmenter
-    from SynthSegPlusLib.networks import choose_backend
+class Engine:
+    """Does one scan after the other. A backend is started only when a scan has been read and found usable.
 
-    chosen = choose_backend(backend, device, threads)
-    listener.note(f"running on {chosen.description}")
-    segmenter = Segmenter(choice.model_set, choice.options)
-    return lambda job: segment(job, segmenter, listener)
+    Parameters
+    ----------
+    backend, device, threads
+        As `choose_backend` takes them; None and "auto" leave the choice to it.
+    keep
+        Keep the networks in memory for the next scan.
+    """
 
+    def __init__(
+        self, choice: Choice, listener: Listener, backend: str | None = None, device: str = "auto",
+        threads: int | None = None, keep: bool = False,
+    ) -> None:  # fmt: skip
+        from SynthSegPlusLib.inference import Segmenter
 
-def segment(job: Job, segmenter: Any, listener: Listener) -> Segmented:
-    """One scan through the engine; nothing is written yet."""
-    from SynthSegPlusLib.volume import Volume
+        self._listener = listener
+        self._silent = False
+        self._segmenter = Segmenter(
+            choice.model_set, choice.options, backend=backend, device=device, threads=threads, keep_networks=keep
+        )
 
-    listener.stage("read", 0.0, 0.0)
-    volume = Volume.read(job.scan)
-    result = segmenter.segment(volume, progress=listener.stage)
-    for finding in result.findings:
-        listener.finding(finding)
-    return Segmented(job, volume, result)
+    def __call__(self, job: Job) -> Segmented:
+        """Read and segment one scan; nothing is written yet."""
+        from SynthSegPlusLib.volume import Volume
+
+        self._listener.stage(READING, 0.0, 0.0)
+        volume = Volume.read(job.scan)
+        result = self._segmenter.segment(volume, progress=self._progress)
+        for finding in result.findings:
+            self._listener.finding(finding)
+        for warning in result.record.get("warnings", ()):
+            self._listener.note(f"warning: {warning}")
+        return Segmented(job, volume, result)
+
+    def _progress(self, stage: str, fraction: float, overall: float) -> None:
+        self._name_the_device()
+        self._listener.stage(stage, fraction, overall)
+
+    def _name_the_device(self) -> None:
+        """Once, as soon as it is known."""
+        from SynthSegPlusLib.networks import chosen_backend
+
+        chosen = None if self._silent else chosen_backend()
+        if chosen is not None:
+            self._silent = True
+            self._listener.note(f"running on {chosen.description}")
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,8 @@ class Reporter:
 
     def ended(self, outcome: Outcome) -> None:
         if outcome.status == "failed":
-            self.say(f"{PROGRAM}: {outcome.scan.name}: {outcome.reason}")
+            name = outcome.scan.name
+            self.say(f"{PROGRAM}: {outcome.reason if name in outcome.reason else f'{name}: {outcome.reason}'}")
 
     def say(self, text: str) -> None:
         print(text, file=self.stream, flush=True)

@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     reporter = reporter_for(sys.stderr)
     outcomes = run_all(
         made,
-        lambda: _engine.open_engine(choice, None, args.device, args.threads, reporter),
+        _engine.Engine(choice, reporter, None, args.device, args.threads),
         choice.request(), choice.tables(), reporter,
     )  # fmt: skip
     if outcomes[0].status == "failed":

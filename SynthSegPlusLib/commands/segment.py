@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     reporter.note(f"model set {choice.model_set.name}, mode {options.mode}")
     outcomes = run_all(
         made,
-        lambda: _engine.open_engine(choice, args.backend, args.device, args.threads, reporter),
+        _engine.Engine(choice, reporter, args.backend, args.device, args.threads, keep=len(made.jobs) > 1),
         choice.request(),
         choice.tables(),
         reporter,

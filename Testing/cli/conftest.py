@@ -108,15 +108,15 @@ class Engine:
 
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
-    """Replace the segmenter and the choice of a backend; everything else is real."""
+    """Replace the segmenter; everything else is real."""
     state = Engine()
 
-    def make(model_set: ModelSet, options: SegmentOptions) -> FakeSegmenter:
+    def make(model_set: ModelSet, options: SegmentOptions, **_: object) -> FakeSegmenter:
         state.made.append(FakeSegmenter(model_set, options, hook=lambda name: state.hook(name)))
         return state.made[-1]
 
     monkeypatch.setattr(inference, "Segmenter", make, raising=False)
-    monkeypatch.setattr(networks, "choose_backend", lambda *_: SimpleNamespace(description="nothing"))
+    monkeypatch.setattr(networks, "chosen_backend", lambda: SimpleNamespace(description="nothing"))
     return state
 
 
