@@ -1,0 +1,88 @@
+"""Anatomy beyond the training maps: wider ventricles, thinner or thicker cortex, white-matter lesions.
+
+Labels are positions in the generation table, integer [x, y, z]. A structure grows by d mm where the blurred mask of it
+exceeds the value that a Gaussian edge has at distance d: smooth, sub-voxel, and three matrix products on any backend.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from SynthSegPlusLib.synthesis.interpolation import apply_along_axes, blur_matrix, resize
+from SynthSegPlusLib.synthesis.label_maps import LabelSpace, label_space
+
+EDGE_MM = 2.0
+"""Standard deviation of the blur that measures closeness to a structure."""
+LESION_REACH_MM = 8.0
+"""White-matter lesions are likelier this near the ventricles."""
+
+_WHITE = {2: 4, 25: 4, 41: 43, 57: 43}
+_LESION = {2: 25, 41: 57}
+_CORTEX = (3, 42)
+_CSF = 24
+
+
+def edge_value(distance: float) -> float:
+    """Value of a blurred half-space at ``distance`` mm outside its border: Phi(-d / EDGE_MM)."""
+    return 0.5 * math.erfc(distance / EDGE_MM / math.sqrt(2))
+
+
+def closeness(labels: Any, members: np.ndarray, voxel: float, sigma: float = EDGE_MM) -> Any:
+    """Blurred mask, in [0, 1], of the labels for which ``members`` (boolean [n]) is true."""
+    from keras import ops
+
+    mask = ops.take(ops.convert_to_tensor(members.astype(np.float32)), labels, axis=0)
+    return apply_along_axes(mask, [blur_matrix(size, sigma / voxel) for size in labels.shape])
+
+
+def _relabel(labels: Any, change: Any, pairs: dict[int, int], space: LabelSpace) -> Any:
+    from keras import ops
+
+    table = np.arange(len(space.values), dtype=np.int32)
+    for old, new in pairs.items():
+        table[space.position(old)] = space.position(new)
+    return ops.where(change, ops.take(ops.convert_to_tensor(table), labels, axis=0), labels)
+
+
+def enlarge_ventricles(labels: Any, distance: float, voxel: float) -> Any:
+    """White matter within ``distance`` mm of the lateral ventricles becomes lateral ventricle of its side."""
+    if distance <= 0:
+        return labels
+    space = label_space()
+    near = closeness(labels, space.members(4, 43), voxel)
+    return _relabel(labels, near > edge_value(distance), _WHITE, space)
+
+
+def thin_cortex(labels: Any, distance: float, voxel: float) -> Any:
+    """Cortex within ``distance`` mm of the CSF becomes CSF; a negative distance lets the cortex grow into the CSF."""
+    from keras import ops
+
+    if distance == 0:
+        return labels
+    space = label_space()
+    left, right = _CORTEX
+    if distance > 0:
+        near = closeness(labels, space.values == _CSF, voxel)
+        return _relabel(labels, near > edge_value(distance), {left: _CSF, right: _CSF}, space)
+    near_left = closeness(labels, space.values == left, voxel)
+    near_right = closeness(labels, space.values == right, voxel)
+    threshold = edge_value(-distance)
+    is_left = near_left >= near_right
+    labels = _relabel(labels, ops.logical_and(is_left, near_left > threshold), {_CSF: left}, space)
+    return _relabel(labels, ops.logical_and(ops.logical_not(is_left), near_right > threshold), {_CSF: right}, space)
+
+
+def add_lesions(labels: Any, control: np.ndarray, threshold: float, voxel: float) -> Any:
+    """White matter becomes lesion where a smooth field plus closeness to the ventricles exceeds ``threshold``.
+
+    ``control`` [i, j, k]: the field on a coarse grid, unit variance; closeness counts up to 2.
+    """
+    from keras import ops
+
+    space = label_space()
+    field = resize(ops.convert_to_tensor(control.astype(np.float32)), labels.shape)
+    field = field + 2.0 * closeness(labels, space.members(4, 43), voxel, LESION_REACH_MM)
+    return _relabel(labels, field > threshold, _LESION, space)

@@ -1,0 +1,1 @@
+"""Recipes that train every network of the cascade from label maps."""

@@ -1,0 +1,121 @@
+"""A faster way to train on the torch backend: the Keras model's layers and variables, executed by torch directly.
+
+Keras on torch spends two thirds of a CPU step on copies between layouts and on casts. Here the same variables go
+through torch's own operators, channels last, under autocast; optimiser, checkpoints and export stay Keras'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+_MOMENTUM = 0.01  # torch's convention: 1 - Keras' momentum of 0.99
+
+
+@contextmanager
+def generation() -> Iterator[None]:
+    """No gradients; one CPU thread, because many small operations lose more to waking threads than they gain."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+class TorchStep:
+    """One optimisation step of a functional Keras model made of the project's layers; batch size 1.
+
+    ``loss`` maps (targets, predictions) with channels last to a scalar tensor.
+    """
+
+    def __init__(self, model: Any, optimizer: Any, loss: Callable[[Any, Any], Any], precision: str) -> None:
+        import torch
+
+        self.model, self.optimizer, self.loss = model, optimizer, loss
+        self.half = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(precision)
+        self.scaler = torch.amp.GradScaler() if precision == "float16" else None
+
+    def __call__(self, inputs: Any, targets: Any) -> Any:
+        """Do a step; returns the loss as a tensor."""
+        import torch
+
+        variables = self.model.trainable_variables
+        self.model.zero_grad()
+        with torch.autocast(inputs.device.type, self.half or torch.bfloat16, enabled=self.half is not None):
+            predicted = forward(self.model, inputs, training=True)
+        loss = self.loss(targets, predicted.float())
+        loss.backward()
+        with torch.no_grad():
+            self.optimizer.apply([variable.value.grad for variable in variables], variables)
+        return loss.detach()
+
+
+def forward(model: Any, inputs: Any, training: bool = False) -> Any:
+    """Output of ``model`` for ``inputs`` [1, x, y, z, c], in Keras' layout (channels last)."""
+    import torch
+
+    first = inputs.permute(0, 4, 1, 2, 3).contiguous(memory_format=torch.channels_last_3d)
+    values = {id(model.inputs[0]): first}
+    for layer in model.layers:
+        node = layer._inbound_nodes[0]
+        if node.input_tensors:
+            given = [values[id(tensor)] for tensor in node.input_tensors]
+            values[id(node.output_tensors[0])] = _LAYERS[type(layer).__name__](layer, training, *given)
+    out = values[id(model.outputs[0])]
+    return out.permute(0, 2, 3, 4, 1) if out.ndim == 5 else out
+
+
+def _activate(layer: Any, x: Any) -> Any:
+    from torch.nn import functional
+
+    name = layer.activation.__name__
+    return x if name == "linear" else {"elu": functional.elu, "relu": functional.relu}[name](x)
+
+
+def _convolve(layer: Any, training: bool, x: Any) -> Any:
+    from torch.nn import functional
+
+    kernel = layer.kernel.value.permute(4, 3, 0, 1, 2)
+    return _activate(layer, functional.conv3d(x, kernel, layer.bias.value, padding=layer.kernel_size[0] // 2))
+
+
+def _normalise(layer: Any, training: bool, x: Any) -> Any:
+    from torch.nn import functional
+
+    return functional.batch_norm(
+        x, layer.moving_mean.value, layer.moving_variance.value, layer.gamma.value, layer.beta.value, training,
+        _MOMENTUM, layer.epsilon,
+    )  # fmt: skip
+
+
+def _functional(name: str, **options: Any) -> Callable[..., Any]:
+    def call(layer: Any, training: bool, x: Any) -> Any:
+        from torch.nn import functional
+
+        return getattr(functional, name)(x, **options)
+
+    return call
+
+
+def _concatenate(layer: Any, training: bool, *given: Any) -> Any:
+    import torch
+
+    return torch.cat(given, 1)
+
+
+_LAYERS: dict[str, Callable[..., Any]] = {
+    "Conv3D": _convolve,
+    "BatchNormalization": _normalise,
+    "MaxPooling3D": _functional("max_pool3d", kernel_size=2),
+    "UpSampling3D": _functional("interpolate", scale_factor=2, mode="nearest"),
+    "Concatenate": _concatenate,
+    "GlobalMaxPooling3D": lambda layer, training, x: x.amax((2, 3, 4)),
+    "GlobalAveragePooling3D": lambda layer, training, x: x.mean((2, 3, 4)),
+    "Add": lambda layer, training, *given: sum(given[1:], given[0]),
+    "Activation": lambda layer, training, x: _activate(layer, x),
+}

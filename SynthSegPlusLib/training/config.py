@@ -1,0 +1,147 @@
+"""Settings of a training, read from TOML: frozen dataclasses, checked once."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from SynthSegPlusLib.contract.errors import OptionsError
+
+ROLES = ("segmenter", "tissue", "denoiser", "structure", "parcellation", "quality")
+LOSSES = ("combined", "dice", "wl2")
+_PRECISIONS = ("float32", "bfloat16", "float16")
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Learning rate over the steps: linear warm-up, then "cosine" to ``final`` or "constant"."""
+
+    rate: float = 1e-3
+    warmup: int = 50
+    shape: str = "cosine"
+    final: float = 1e-6
+
+    def at(self, step: int, steps: int) -> float:
+        """Learning rate of a step (0-based) of a training of ``steps`` steps."""
+        import math
+
+        rise = min(1.0, (step + 1) / max(1, self.warmup))
+        fall = 0.5 * (1 + math.cos(math.pi * min(1.0, step / max(1, steps)))) if self.shape == "cosine" else 1.0
+        return self.final + (self.rate - self.final) * rise * fall
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """One training.
+
+    Attributes
+    ----------
+    network
+        Numbers of the architecture (`UNetSpec` or `RegressorSpec` fields beyond prefix and channels).
+    generator
+        Overrides of a generator preset, with "preset" naming it.
+    maps, steps, seed
+        Ids of the training label maps, optimisation steps, and the seed of everything random.
+    loss, cross_entropy, warmup_l2
+        Loss by name, weight of the cross-entropy in "combined", steps of weighted L2 before it.
+    schedule, weight_decay, clip_norm, ema
+        Optimiser (AdamW): learning rate, decay, global gradient norm, decay of the averaged weights (0: none).
+    precision
+        "bfloat16" and "float16" are mixed precision; weights stay float32.
+    warm_start
+        Weight file of another role's network to start from.
+    log_every, save_every
+        Steps between log lines and between checkpoints.
+    depends
+        Weight files and architecture of frozen networks, by role (denoiser: tissue; quality: tissue, denoiser,
+        structure); each {"file": ..., "network": {...}}.
+    pairs
+        Size of the bank of segmented degraded scans (denoiser and quality).
+    """
+
+    role: str
+    network: Mapping[str, Any] = field(default_factory=dict)
+    generator: Mapping[str, Any] = field(default_factory=dict)
+    maps: tuple[str, ...] = tuple(f"{number:02d}" for number in range(1, 15))
+    steps: int = 1000
+    seed: int = 1
+    loss: str = "combined"
+    cross_entropy: float = 0.3
+    warmup_l2: int = 0
+    schedule: Schedule = field(default_factory=Schedule)
+    weight_decay: float = 1e-5
+    beta_2: float = 0.99
+    clip_norm: float | None = 5.0
+    ema: float = 0.98
+    precision: str = "float32"
+    warm_start: str | None = None
+    log_every: int = 20
+    save_every: int = 100
+    depends: Mapping[str, Any] = field(default_factory=dict)
+    pairs: int = 200
+
+    def __post_init__(self) -> None:
+        _choice("role", self.role, ROLES)
+        _choice("loss", self.loss, LOSSES)
+        _choice("precision", self.precision, _PRECISIONS)
+        _choice("schedule.shape", self.schedule.shape, ("cosine", "constant"))
+        for name in ("steps", "log_every", "save_every", "pairs"):
+            if getattr(self, name) < 1:
+                raise OptionsError(f"{name} is {getattr(self, name)}; it must be at least 1.")
+        if not 0 <= self.ema < 1:
+            raise OptionsError(f"ema is {self.ema}; it must lie in [0, 1).")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return dataclasses.asdict(self)
+
+
+def _choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise OptionsError(f"{name} is {value!r}; choose {', '.join(allowed)}.")
+
+
+def training_config(values: Mapping[str, Any], role: str | None = None) -> TrainingConfig:
+    """Check plain values (as from TOML); ``role``, when given, must agree with the file's. `OptionsError`."""
+    values = dict(values)
+    if role is not None:
+        if values.setdefault("role", role) != role:
+            raise OptionsError(f"The configuration is for {values['role']!r}, not {role!r}; give the one of that role.")
+    if "role" not in values:
+        raise OptionsError(f"The configuration names no role; choose {', '.join(ROLES)}.")
+    known = {entry.name for entry in dataclasses.fields(TrainingConfig)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise OptionsError(f"The configuration has unknown entries {unknown}; known are {', '.join(sorted(known))}.")
+    if "schedule" in values:
+        try:
+            values["schedule"] = Schedule(**values["schedule"])
+        except TypeError as error:
+            raise OptionsError(f"The configuration's schedule is wrong: {error}.") from error
+    if "maps" in values:
+        values["maps"] = tuple(str(one) for one in values["maps"])
+    return TrainingConfig(**values)
+
+
+def read_config(path: str | Path, role: str | None = None, models: str | Path | None = None) -> TrainingConfig:
+    """Read a TOML file. Weight files that it names are relative to ``models``, or else to the file itself.
+
+    `OptionsError` where it cannot be used.
+    """
+    path = Path(path)
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise OptionsError(f"The configuration {path} cannot be read: {error.strerror}.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise OptionsError(f"The configuration {path} is not valid TOML: {error}.") from error
+    base = path.parent if models is None else Path(models)
+    if values.get("warm_start"):
+        values["warm_start"] = str(base / values["warm_start"])
+    for entry in values.get("depends", {}).values():
+        entry["file"] = str(base / entry["file"])
+    return training_config(values, role)

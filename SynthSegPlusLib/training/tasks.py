@@ -1,0 +1,170 @@
+"""What each role learns: its network, its inputs and targets, and its loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from SynthSegPlusLib.contract.errors import OptionsError
+from SynthSegPlusLib.labels import parcels, qc_regions, structures, tissues
+from SynthSegPlusLib.networks import RegressorSpec, UNetSpec, build_regressor, build_unet
+from SynthSegPlusLib.synthesis import Generator, label_space
+from SynthSegPlusLib.synthesis.generator import CEREBRAL_CORTEX, lookup
+from SynthSegPlusLib.training.config import TrainingConfig
+from SynthSegPlusLib.training.losses import one_hot, score_loss, segmentation_loss
+from SynthSegPlusLib.training.perturb import perturb_partition
+
+PREFIXES = {
+    "segmenter": "unet",
+    "tissue": "unet",
+    "denoiser": "l2l",
+    "structure": "unet2",
+    "parcellation": "unet_parc",
+    "quality": "qc",
+}
+_PERTURBATION = 7  # separates the seeds of the perturbation from those of the scan
+
+
+class Task(Protocol):
+    """A role being learnt."""
+
+    spec: UNetSpec | RegressorSpec
+
+    def batch(self, seed: list[int]) -> tuple[Any, Any]:
+        """Inputs and targets with a batch axis; the seed alone decides them."""
+        ...
+
+    def loss(self, warming: bool = False) -> Callable[[Any, Any], Any]:
+        """Loss of (targets, predictions); ``warming`` asks for that of the warm-up."""
+        ...
+
+
+def role_spec(role: str, network: Mapping[str, Any]) -> UNetSpec | RegressorSpec:
+    """The architecture of a role with this project's label tables; ``network`` gives the free numbers."""
+    classes, groups, regions = len(structures("2.0")), len(tissues("published")), len(qc_regions("paper"))
+    channels = {
+        "segmenter": (1, classes),
+        "tissue": (1, groups),
+        "denoiser": (groups, groups),
+        "structure": (1 + groups, classes),
+        "parcellation": (3, len(parcels())),
+        "quality": (regions, regions - 1),
+    }
+    if role not in channels:
+        raise OptionsError(f"The role {role!r} is unknown; choose {', '.join(channels)}.")
+    try:
+        if role == "quality":
+            return RegressorSpec(PREFIXES[role], *channels[role], **{"variant": "paper", **network})
+        return UNetSpec(PREFIXES[role], *channels[role], **network)
+    except TypeError as error:
+        raise OptionsError(f"The network of the role {role} has an unknown entry ({error}).") from error
+
+
+def build(spec: UNetSpec | RegressorSpec, shape: tuple[int, int, int]) -> Any:
+    """The Keras model that is trained: logits for a U-Net, raw scores for R."""
+    return build_regressor(spec, shape) if isinstance(spec, RegressorSpec) else build_unet(spec, False, shape)
+
+
+@dataclass
+class _Segmentation:
+    """What the tasks with voxelwise targets share."""
+
+    config: TrainingConfig
+    generator: Generator
+
+    def __post_init__(self) -> None:
+        self.spec = role_spec(self.config.role, self.config.network)
+        self.voxel = self.generator.config.resolution
+
+    def loss(self, warming: bool = False) -> Callable[[Any, Any], Any]:
+        return segmentation_loss("wl2" if warming else self.config.loss, self.config.cross_entropy)
+
+
+class Segmenter(_Segmentation):
+    """S: a scan to 33 structures."""
+
+    def batch(self, seed: list[int]) -> tuple[Any, Any]:
+        sample = self.generator.sample(seed)
+        return sample.image[None, ..., None], sample.structures()[None]
+
+
+class Tissue(_Segmentation):
+    """S1: a scan to tissue classes."""
+
+    def batch(self, seed: list[int]) -> tuple[Any, Any]:
+        sample = self.generator.sample(seed)
+        return sample.image[None, ..., None], sample.tissues()[None]
+
+
+class Structure(_Segmentation):
+    """S2: a scan and its (perturbed) tissue classes to 33 structures."""
+
+    def batch(self, seed: list[int]) -> tuple[Any, Any]:
+        from keras import ops
+
+        sample = self.generator.sample(seed)
+        groups = self.spec.in_channels - 1
+        perturbed = perturb_partition(one_hot(sample.tissues(), groups), [*seed, _PERTURBATION], self.voxel)
+        inputs = ops.concatenate([sample.image[..., None], one_hot(perturbed, groups)], -1)
+        return inputs[None], sample.structures()[None]
+
+
+class Parcellation(_Segmentation):
+    """S3: a scan and its (perturbed) cortex mask to 68 parcels; background outside the true cortex."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        without = [one.name for one in self.generator.maps if one.parcels is None]
+        if without:
+            raise OptionsError(
+                f"The label maps {', '.join(without)} have no parcels; make them with `synthsegplus parcels` first "
+                f"and name their folder with --parcels."
+            )
+
+    def batch(self, seed: list[int]) -> tuple[Any, Any]:
+        from keras import ops
+
+        sample = self.generator.sample(seed)
+        cortex = lookup(np.isin(label_space().values, CEREBRAL_CORTEX), sample.labels)
+        perturbed = perturb_partition(one_hot(cortex, 2), [*seed, _PERTURBATION], self.voxel)
+        inputs = ops.concatenate([sample.image[..., None], one_hot(perturbed, 2)], -1)
+        return inputs[None], sample.parcels[None]
+
+
+@dataclass
+class Denoiser(_Segmentation):
+    """D: the tissue classes that S1 found on a degraded scan to the true ones, from a bank of such pairs."""
+
+    pairs: Any = None
+
+    def batch(self, seed: list[int]) -> tuple[Any, Any]:
+        from keras import ops
+
+        noisy, truth = self.pairs.draw(seed)
+        noisy = ops.convert_to_tensor(noisy.astype(np.int32))
+        return one_hot(noisy, self.spec.in_channels)[None], ops.convert_to_tensor(truth.astype(np.int32))[None]
+
+
+@dataclass
+class Quality:
+    """R: the regions that the cascade found on a degraded scan to their true Dice, from a bank of such pairs."""
+
+    config: TrainingConfig
+    generator: Generator
+    pairs: Any = None
+
+    def __post_init__(self) -> None:
+        self.spec = role_spec(self.config.role, self.config.network)
+
+    def loss(self, warming: bool = False) -> Callable[[Any, Any], Any]:
+        return score_loss
+
+    def batch(self, seed: list[int]) -> tuple[Any, Any]:
+        from keras import ops
+
+        regions, scores = self.pairs.draw(seed)
+        regions = ops.convert_to_tensor(regions.astype(np.int32))
+        return one_hot(regions, self.spec.in_channels)[None], ops.convert_to_tensor(scores.astype(np.float32))[None]
