@@ -15,8 +15,9 @@ from SynthSegPlusLib.scene._requirements import BACKENDS, Requirement, totalMega
 from SynthSegPlusLib.scene._result import ResultNodes, makeNodes, resultOf, resultsIn
 from SynthSegPlusLib.scene._review import Decision, comment, commentOn, decide, decisionOf
 from SynthSegPlusLib.scene._run import Request, SegmentRun
-from SynthSegPlusLib.scene._segmentation import CONTEXT, makeSegmentation, showSurfaces, terminologyTag
+from SynthSegPlusLib.scene._segmentation import makeSegmentation, showSurfaces
 from SynthSegPlusLib.scene._session import Session, sharedSession
+from SynthSegPlusLib.scene._terminology import CONTEXT, terminologyDocument, terminologyTag
 from SynthSegPlusLib.scene._worker import (
     LIBRARY_HOME,
     Worker,
@@ -32,6 +33,6 @@ __all__ = [
     "affineOf", "allLabels", "arrayAndAffine", "centreOf", "colourBy", "colouringOf", "comment", "commentOn",
     "decide", "decisionOf", "describe", "exportResult", "fillLabelmap", "fillQualityTable", "isShown", "jumpTo",
     "labelOf", "makeNodes", "makeSegmentation", "removeWithCompanions", "resultOf", "resultsIn", "setLook", "shade",
-    "sharedSession", "showInSlices", "showSurfaces", "summaryCsv", "terminologyTag", "totalMegabytes", "userFolder",
-    "volumesCsv", "workerCommand", "workerEnvironment", "workerPython",
+    "sharedSession", "showInSlices", "showSurfaces", "summaryCsv", "terminologyDocument", "terminologyTag",
+    "totalMegabytes", "userFolder", "volumesCsv", "workerCommand", "workerEnvironment", "workerPython",
 ]

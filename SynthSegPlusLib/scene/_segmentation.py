@@ -6,16 +6,12 @@ from typing import Any
 
 import slicer
 
-from SynthSegPlusLib.labels import Label
 from SynthSegPlusLib.scene._batch import NodeBatch
 from SynthSegPlusLib.scene._colours import labelOf
 from SynthSegPlusLib.scene._display import Which
 from SynthSegPlusLib.scene._placement import followTransform, placeBeside
 from SynthSegPlusLib.scene._result import ResultNodes
-
-CONTEXT = "Segmentation category and type - SynthSegPlus"
-"""Name of the terminology in Resources/Terminologies."""
-CATEGORY = ("SCT", "123037004", "Anatomical Structure")
+from SynthSegPlusLib.scene._terminology import terminologyTag
 
 
 def makeSegmentation(result: ResultNodes, which: Which = "segmentation") -> Any:
@@ -43,16 +39,6 @@ def showSurfaces(segmentationNode: Any) -> None:
     """Make closed surfaces and show them in the 3D views."""
     segmentationNode.CreateClosedSurfaceRepresentation()
     segmentationNode.GetDisplayNode().SetVisibility3D(True)
-
-
-def terminologyTag(label: Label) -> str:
-    """Slicer's terminology entry of a label: context, category, type, its side; empty where no code is known."""
-    if label.snomed is None:
-        return ""
-    type_ = (label.snomed.scheme, label.snomed.code, label.snomed.meaning)
-    side = ("SCT", *label.snomed.laterality) if label.snomed.laterality else ("", "", "")
-    parts = ["^".join(part) for part in (CATEGORY, type_, side)]
-    return "~".join([CONTEXT, *parts, "", "^^", "^^"])
 
 
 def _describe(node: Any) -> None:

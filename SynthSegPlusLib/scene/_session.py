@@ -13,6 +13,7 @@ import slicer
 from SynthSegPlusLib.contract.errors import BackendError, OptionsError, SynthSegPlusError
 from SynthSegPlusLib.scene._engine import Engine, Job, Progress
 from SynthSegPlusLib.scene._packages import Packages, describe
+from SynthSegPlusLib.scene._requirements import BACKENDS
 from SynthSegPlusLib.scene._result import ResultNodes
 from SynthSegPlusLib.scene._run import Request, SegmentRun
 from SynthSegPlusLib.scene._worker import (
@@ -65,6 +66,23 @@ class Session:
             return ""
         missing = self.packages.missing(self.packages.suggested())
         return f"Packages are missing: {describe(missing)}."
+
+    def installAndWait(self, backend: str | None = None, wheels: Path | None = None) -> None:
+        """Install what is missing and wait, keeping Slicer alive; `BackendError` says why it failed."""
+        chosen = backend or self.packages.suggested()
+        if chosen not in BACKENDS:
+            raise OptionsError(f"There is no backend {chosen!r}; choose one of {', '.join(BACKENDS)}.")
+        if not self.packages.missing(chosen):
+            return
+        installation = self.packages.install(chosen, wheels)
+        while (succeeded := installation.poll()) is None:
+            slicer.app.processEvents()
+            time.sleep(0.05)
+        for line in installation.lines:
+            self.say(line)
+        if not succeeded:
+            raise BackendError(f"The packages could not be installed: {installation.reason}.")
+        self.restart()
 
     # ---- runs -------------------------------------------------------------------------------------------
 

@@ -1,0 +1,195 @@
+"""Section Table: every structure with its volume, score and verdict; a click shows it in the views."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import qt
+from slicer.i18n import tr as _
+
+from SynthSegPlusLib.contract.measures import StructureMeasure, Verdict
+from SynthSegPlusLib.panel._parameters import ColourBy
+from SynthSegPlusLib.panel._words import SIGNS, hemisphereWord, verdictWord
+from SynthSegPlusLib.scene import Decision, ResultNodes, decisionOf, labelOf, shade
+
+COLUMNS = 7
+STRUCTURE, SIDE, VOLUME, PERCENT, REGION, SCORE, VERDICT = range(COLUMNS)
+REGION_WIDTH = 62
+_SIDES = {"left": "L", "right": "R"}
+_MARKS = {Decision.NONE: "", Decision.ACCEPT: " \u2713", Decision.REJECT: " \u2715"}
+
+
+class TablePart:
+    """`onChosen` is called with the label of a clicked row."""
+
+    def __init__(self, ui: Any, onChosen: Callable[[int], None]) -> None:
+        self._ui, self._onChosen = ui, onChosen
+        self._rows: list[StructureMeasure] = []
+        self._result: ResultNodes | None = None
+        self._sorted: tuple[int, bool] | None = None
+        self._colourBy = ColourBy.ANATOMY
+        self._setUp(ui.measuresTable)
+        ui.failedCheck.connect("toggled(bool)", lambda checked: self.filter())
+        ui.filterEdit.connect("textChanged(QString)", lambda text: self.filter())
+
+    def _setUp(self, table: Any) -> None:
+        table.setColumnCount(COLUMNS)
+        table.setHorizontalHeaderLabels([_("Structure"), _("Side"), _("mL"), _("% ICV"), _("QC region"), _("Score"),
+                                         _("Verdict")])
+        # Seven columns in a narrow panel: a smaller type, and only the region's name may be cut (its tip is whole).
+        font = table.font
+        font.setPointSizeF(max(0.85 * font.pointSizeF(), 7.0))
+        table.font = font
+        table.horizontalHeader().font = font
+        table.wordWrap = False
+        table.verticalHeader().setVisible(False)
+        table.verticalHeader().setDefaultSectionSize(20)
+        header = table.horizontalHeader()
+        for column in range(COLUMNS):
+            header.setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
+        header.setSectionResizeMode(STRUCTURE, qt.QHeaderView.Stretch)
+        header.setSectionResizeMode(REGION, qt.QHeaderView.Fixed)
+        header.resizeSection(REGION, REGION_WIDTH)
+        header.setMinimumSectionSize(24)
+        header.setSectionsClickable(True)
+        # Sorted here and not by the widget, which would sort numbers as text.
+        header.connect("sectionClicked(int)", self.sort)
+        table.connect("cellClicked(int,int)", lambda row, column: self._clicked(row))
+
+    def show(self, result: ResultNodes, colourBy: ColourBy) -> None:
+        """Fill the table with a result's measures; the order that the user chose stays."""
+        self._result, self._colourBy = result, colourBy
+        self._rows = list(result.measures)
+        self._order()
+        self._write()
+
+    @property
+    def selected(self) -> int | None:
+        """Label of the selected row."""
+        row = self._ui.measuresTable.currentRow()
+        return self._rows[row].label if 0 <= row < len(self._rows) else None
+
+    def labels(self) -> list[int]:
+        """Labels of the rows in sight, in their order."""
+        table = self._ui.measuresTable
+        return [row.label for index, row in enumerate(self._rows) if not table.isRowHidden(index)]
+
+    def sort(self, column: int) -> None:
+        """Sort by a column; again to turn the order round."""
+        descending = self._sorted == (column, False)
+        self._sorted = (column, descending)
+        header = self._ui.measuresTable.horizontalHeader()
+        header.setSortIndicatorShown(True)
+        header.setSortIndicator(column, qt.Qt.DescendingOrder if descending else qt.Qt.AscendingOrder)
+        self._order()
+        self._write()
+
+    def filter(self) -> None:
+        """Hide what the filters leave out."""
+        wanted = self._ui.filterEdit.text.strip().lower()
+        failedOnly = self._ui.failedCheck.checked
+        for index, row in enumerate(self._rows):
+            hidden = (failedOnly and row.verdict is not Verdict.FAIL) or wanted not in searchable(row)
+            self._ui.measuresTable.setRowHidden(index, hidden)
+
+    def recolour(self, colourBy: ColourBy) -> None:
+        """Show the colours that the views show."""
+        self._colourBy = colourBy
+        for index, row in enumerate(self._rows):
+            self._ui.measuresTable.item(index, STRUCTURE).setIcon(self._icon(row))
+
+    def mark(self, label: int) -> None:
+        """Show a changed decision."""
+        for index, row in enumerate(self._rows):
+            if row.label == label:
+                self._ui.measuresTable.item(index, STRUCTURE).setText(self._title(row))
+
+    def _order(self) -> None:
+        if self._sorted is not None:
+            column, descending = self._sorted
+            self._rows.sort(key=lambda row: sortKey(row, column), reverse=descending)
+
+    def _write(self) -> None:
+        table = self._ui.measuresTable
+        table.setRowCount(len(self._rows))
+        for index, row in enumerate(self._rows):
+            for column, text in enumerate(self._texts(row)):
+                item = qt.QTableWidgetItem(text)
+                item.setToolTip(self._toolTip(row))
+                if column in (VOLUME, PERCENT, SCORE):
+                    item.setTextAlignment(int(qt.Qt.AlignRight) | int(qt.Qt.AlignVCenter))
+                table.setItem(index, column, item)
+            table.item(index, STRUCTURE).setIcon(self._icon(row))
+            if row.verdict is Verdict.FAIL:
+                _bold(table.item(index, VERDICT))
+        self.filter()
+
+    def _texts(self, row: StructureMeasure) -> list[str]:
+        percent = "" if math.isnan(row.fraction_of_icv) else f"{100 * row.fraction_of_icv:.2f}"
+        score = "" if row.qc_score is None else f"{row.qc_score:.2f}"
+        return [self._title(row), _SIDES.get(row.hemisphere, ""), f"{row.volume_mm3 / 1000.0:.2f}", percent,
+                row.qc_region, score, f"{SIGNS[row.verdict]} {verdictWord(row.verdict)}"]
+
+    def _title(self, row: StructureMeasure) -> str:
+        assert self._result is not None
+        return plainTitle(row) + _MARKS[decisionOf(self._result, row.label)]
+
+    def _toolTip(self, row: StructureMeasure) -> str:
+        parts = [f"{row.name} ({row.label})", hemisphereWord(row.hemisphere),
+                 _("{volume:.0f} mm3").format(volume=row.volume_mm3)]
+        if row.qc_region:
+            parts.append(_("judged by {region}").format(region=row.qc_region))
+        return ", ".join(filter(None, parts))
+
+    def _icon(self, row: StructureMeasure) -> Any:
+        if self._colourBy is ColourBy.QUALITY:
+            quality = self._result.quality if self._result is not None else None
+            colour = shade(row.qc_score, quality.threshold if quality is not None else 0.0)
+        else:
+            label = labelOf(row.label)
+            colour = label.colour if label is not None else (0, 0, 0)
+        patch = qt.QPixmap(12, 12)
+        patch.fill(qt.QColor(*colour))
+        return qt.QIcon(patch)
+
+    def _clicked(self, row: int) -> None:
+        if 0 <= row < len(self._rows):
+            self._onChosen(self._rows[row].label)
+
+
+def plainTitle(row: StructureMeasure) -> str:
+    """A structure's title without its side, which has a column of its own."""
+    label = labelOf(row.label)
+    title = label.title if label is not None else row.name
+    for side in ("Left ", "Right "):
+        if title.startswith(side):
+            title = title[len(side):]
+    return title[:1].upper() + title[1:]
+
+
+def searchable(row: StructureMeasure) -> str:
+    """What a search looks through."""
+    return f"{plainTitle(row)} {row.name} {row.hemisphere} {row.qc_region} {row.label}".lower()
+
+
+def sortKey(row: StructureMeasure, column: int) -> tuple[Any, ...]:
+    """Key of a row for a column; what is missing sorts first, ties by label."""
+    nothing = -math.inf
+    keys: dict[int, Any] = {
+        STRUCTURE: plainTitle(row).lower(),
+        SIDE: row.hemisphere,
+        VOLUME: row.volume_mm3,
+        PERCENT: nothing if math.isnan(row.fraction_of_icv) else row.fraction_of_icv,
+        REGION: row.qc_region,
+        SCORE: nothing if row.qc_score is None else row.qc_score,
+        VERDICT: row.verdict.value,
+    }
+    return keys[column], row.label
+
+
+def _bold(item: Any) -> None:
+    font = item.font()
+    font.setBold(True)
+    item.setFont(font)

@@ -1,0 +1,86 @@
+"""Words and colours of the panel that several parts share."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable
+
+from slicer.i18n import tr as _
+
+from SynthSegPlusLib.contract.measures import Verdict
+from SynthSegPlusLib.scene import shade
+
+# Verdicts are told by word and sign as well as by colour.
+SIGNS = {Verdict.PASS: "\u2713", Verdict.FAIL: "\u2715", Verdict.NOT_SCORED: "\u2013"}
+BANNERS = {
+    Verdict.PASS: ("#005a9e", "#ffffff"),
+    Verdict.FAIL: ("#b53c00", "#ffffff"),
+    Verdict.NOT_SCORED: ("#6e6e6e", "#ffffff"),
+}
+MUTED = "#808080"
+"""Readable on the light and on the dark theme."""
+
+
+def verdictWord(verdict: Verdict) -> str:
+    return {Verdict.PASS: _("pass"), Verdict.FAIL: _("fail"), Verdict.NOT_SCORED: _("not scored")}[verdict]
+
+
+def hemisphereWord(hemisphere: str) -> str:
+    return {"left": _("left"), "right": _("right")}.get(hemisphere, "")
+
+
+def stageWord(stage: str) -> str:
+    """A stage of the engine for people; a new one is shown as the engine calls it."""
+    known = {
+        "read": _("Reading the scan"),
+        "check": _("Checking the scan"),
+        "conform": _("Preparing the scan"),
+        "load": _("Loading the networks"),
+        "segmenter": _("Segmenting"),
+        "tissue": _("Finding tissues"),
+        "denoiser": _("Correcting tissues"),
+        "structure": _("Finding structures"),
+        "parcellation": _("Parcellating the cortex"),
+        "quality": _("Judging the quality"),
+        "postprocessing": _("Measuring"),
+        "restore": _("Returning to the scan's space"),
+    }
+    return known.get(stage, stage[:1].upper() + stage[1:])
+
+
+def duration(seconds: float) -> str:
+    """Elapsed time, such as 0:07 or 12:30."""
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes}:{rest:02d}"
+
+
+def safe(text: object) -> str:
+    """Text that a rich-text label shows as it is."""
+    return html.escape(str(text))
+
+
+def muted(text: str) -> str:
+    return f'<span style="color:{MUTED}">{text}</span>'
+
+
+def hexColour(colour: tuple[int, int, int]) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*colour)
+
+
+def swatch(colour: tuple[int, int, int]) -> str:
+    """A patch of a colour in rich text."""
+    return f'<span style="background-color:{hexColour(colour)}">&nbsp;&nbsp;&nbsp;&nbsp;</span>'
+
+
+def scale(threshold: float) -> str:
+    """The quality colours from 0 to 1 as one strip, broken at the threshold."""
+    steps = 24
+    scores = [(index + 0.5) / steps for index in range(steps)]
+    cells = "".join(
+        f'<td width="{100 // steps}%" bgcolor="{hexColour(shade(score, threshold))}">&nbsp;</td>' for score in scores
+    )
+    return f'<table width="100%" cellspacing="0" cellpadding="0" style="font-size:6pt"><tr>{cells}</tr></table>'
+
+
+def lines(texts: Iterable[str]) -> str:
+    return "<br>".join(text for text in texts if text)
