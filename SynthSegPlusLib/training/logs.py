@@ -36,7 +36,8 @@ class Logs:
                 self._writer.writerow(["step", *values])
         self._writer.writerow([step, *(f"{value:.6g}" for value in values.values())])
         self._csv.flush()
-        summary = b"".join(_field(1, _field(1, name.encode()) + _float_field(2, value)) for name, value in values.items())
+        scalars = (_field(1, name.encode()) + _float_field(2, value) for name, value in values.items())
+        summary = b"".join(_field(1, scalar) for scalar in scalars)
         self._record(_field(1, time.time()) + _field(2, step) + _field(5, summary))
         self._events.flush()
 
