@@ -98,7 +98,7 @@ class Trainer:
         """One step; returns the seconds that the scan's generation took."""
         seed = [self.config.seed, self.step]
         began = time.monotonic()
-        with _generation():
+        with generation():
             inputs, targets = self.task.batch(seed)
         generated = time.monotonic() - began
         self.optimizer.learning_rate.assign(self.config.schedule.at(self.step, self.config.steps))
@@ -201,7 +201,7 @@ def _set_precision(precision: str) -> None:
     keras.config.set_dtype_policy("float32" if precision == "float32" else f"mixed_{precision}")
 
 
-def _generation() -> AbstractContextManager[Any]:
+def generation() -> AbstractContextManager[Any]:
     """Context in which scans are generated: without gradients, and on one thread where the CPU computes.
 
     Generation is many small operations, for which waking a second thread costs more than it brings.

@@ -1,0 +1,72 @@
+"""From trained weights to a model set: files with checksums and the description that the engine reads."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from SynthSegPlusLib.contract.errors import OptionsError
+from SynthSegPlusLib.inference.model_set import DESCRIPTION_FILE, SCHEMA, ModelSet
+from SynthSegPlusLib.networks import read_weights, write_weights
+from SynthSegPlusLib.training.pairs import CSF
+from SynthSegPlusLib.training.tasks import role_spec
+
+CITATION = (
+    "Billot et al., Robust machine learning segmentation for large-scale analysis of heterogeneous clinical brain MRI "
+    "datasets, PNAS 120(9) e2216399120 (2023)"
+)
+
+
+@dataclass(frozen=True)
+class TrainedRole:
+    """A trained network: its role, weight file, and the free numbers of its architecture."""
+
+    role: str
+    weights: Path
+    network: Mapping[str, Any]
+
+
+def write_model_set(
+    folder: Path, roles: Sequence[TrainedRole], *, name: str, title: str, description: str, version: str = "1",
+    licence: str = "Apache-2.0", resolution: float = 1.0, grid: tuple[int, int, int] = (224, 224, 224),
+    multiple: int = 16, rank: int = 1, dtype: str = "float16",
+) -> ModelSet:  # fmt: skip
+    """Write weights (as ``dtype``) and ``model_set.json`` into ``folder``, and load the set to prove it complete.
+
+    ``grid`` is R's input in voxels of ``resolution`` mm; the scan is padded to ``multiple`` voxels.
+    """
+    if not roles:
+        raise OptionsError("A model set needs at least one trained network; name role=weights.h5.")
+    folder.mkdir(parents=True, exist_ok=True)
+    described = {}
+    for one in roles:
+        spec = role_spec(one.role, one.network)
+        file = folder / f"{one.role}.h5"
+        write_weights(read_weights(one.weights, spec.layers()), file, dtype)  # type: ignore[arg-type]
+        described[one.role] = {"file": file.name, "sha256": sha256(file), "network": spec.to_dict()}
+    values = {
+        "schema": SCHEMA, "name": name, "title": title, "version": version, "licence": licence, "citation": CITATION,
+        "description": description, "source": "Train it again with `synthsegplus train`; see docs/training.md.",
+        "rank": rank, "working_resolution_mm": resolution, "scheme": "centred",
+        "padding": {"multiple": multiple, "minimum": 0}, "label_table": "2.0", "tissue_grouping": "published",
+        "qc_regions": "paper",
+        "postprocessing": {"segmenter_sigma": 0, "structure_sigma": 0, "parcellation_sigma": 0},
+        "quality": {"grid": list(grid), "ignored_labels": [CSF]},
+        "roles": described,
+    }  # fmt: skip
+    if "quality" not in described:
+        del values["quality"]
+    partial = folder / f".{DESCRIPTION_FILE}.part"
+    partial.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    os.replace(partial, folder / DESCRIPTION_FILE)
+    return ModelSet.load(folder)
+
+
+def sha256(path: Path) -> str:
+    """Checksum of a file, hexadecimal."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()

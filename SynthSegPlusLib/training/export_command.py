@@ -1,0 +1,54 @@
+"""`synthsegplus export`: make a model set of trained networks."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from SynthSegPlusLib.contract.errors import OptionsError
+from SynthSegPlusLib.training.command import load
+from SynthSegPlusLib.training.config import ROLES, TrainingConfig
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder of the model set")
+    parser.add_argument("--name", required=True, help="its name, by which --models finds it")
+    parser.add_argument("--title", help="what it is called to people (default: its name)")
+    parser.add_argument("--description", default="", help="one or two sentences on what it is and is not")
+    parser.add_argument("--configs", required=True, metavar="DIR|SET", help="folder or bundled set of configurations")
+    parser.add_argument("--weights", required=True, nargs="+", metavar="ROLE=FILE", help="trained weight files")
+    parser.add_argument("--rank", type=int, default=1, help="among bundled sets the highest is the default")
+    parser.add_argument("--dtype", choices=("float16", "float32"), default="float16")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the set; returns the exit status. Raises the project's errors."""
+    from SynthSegPlusLib.synthesis import generator_config
+    from SynthSegPlusLib.training.export import TrainedRole, write_model_set
+    from SynthSegPlusLib.training.tasks import role_spec
+
+    roles, configs = [], {}
+    for one in args.weights:
+        role, _, file = one.partition("=")
+        if role not in ROLES or not file:
+            raise OptionsError(f"--weights has {one!r}; write ROLE=FILE with a role among {', '.join(ROLES)}.")
+        configs[role] = _config(args.configs, role)
+        roles.append(TrainedRole(role, Path(file), configs[role].network))
+    generators = [generator_config(config.generator) for config in configs.values()]
+    resolutions = {generator.resolution for generator in generators}
+    if len(resolutions) > 1:
+        raise OptionsError(f"The networks were trained at {sorted(resolutions)} mm; a set works at one resolution.")
+    grid = generator_config(configs["quality"].generator).shape if "quality" in configs else (224, 224, 224)
+    multiple = max(role_spec(role, config.network).multiple for role, config in configs.items())
+    model_set = write_model_set(
+        args.out, roles, name=args.name, title=args.title or args.name, description=args.description,
+        resolution=resolutions.pop(), grid=grid, multiple=multiple, rank=args.rank, dtype=args.dtype,
+    )  # fmt: skip
+    print(f"{model_set.name}: {', '.join(model_set.roles)}; modes {', '.join(model_set.modes)}")
+    return 0
+
+
+def _config(configs: str, role: str) -> TrainingConfig:
+    path = Path(configs) / f"{role}.toml"
+    return load(str(path) if path.is_file() else f"{configs}/{role}", role)

@@ -1,0 +1,158 @@
+"""Banks of mistakes: degraded scans as the frozen networks segmented them, beside the truth.
+
+Denoiser and quality network learn from what the networks before them get wrong. A bank is a folder of small files,
+filled once (an interrupted filling goes on where it stopped) and drawn from with flips and cuts.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from SynthSegPlusLib.contract.errors import OptionsError
+from SynthSegPlusLib.inference.model_set import QualityRule
+from SynthSegPlusLib.inference.quality import regressor_input
+from SynthSegPlusLib.labels import qc_regions, structures
+from SynthSegPlusLib.networks import Inputs, load_network
+from SynthSegPlusLib.synthesis import Generator
+from SynthSegPlusLib.training.config import TrainingConfig
+from SynthSegPlusLib.training.nothing import not_a_brain
+from SynthSegPlusLib.training.tasks import role_spec
+
+CSF = 24
+NOT_A_BRAIN = 10
+"""One pair in this many, in the bank of the quality network, is a scan of something else: all true Dice are 0."""
+MASKED = 0.3
+"""Probability that R sees only a part of the segmentation (REFERENCE 9.3)."""
+_SMALLEST_SHARE = 0.4
+_BANK = 9  # separates the seeds of the bank from those of the training
+
+
+def fill_bank(config: TrainingConfig, generator: Generator, folder: Path, say: Callable[[str], None] = print) -> Path:
+    """Make the missing pairs of a bank; pair k comes from the seed [config.seed, 9, k]."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{number:05d}.npz" for number in range(config.pairs)]
+    missing = [number for number, path in enumerate(paths) if not path.is_file()]
+    if missing:
+        cascade = frozen_cascade(config)
+        for count, number in enumerate(missing):
+            found, truth = _pair(config, generator, cascade, number)
+            partial = folder / f".{number:05d}.part.npz"
+            np.savez_compressed(partial, found=found, truth=truth)
+            os.replace(partial, paths[number])
+            if (count + 1) % config.log_every == 0:
+                say(f"pairs: {count + 1} of {len(missing)}")
+    return folder
+
+
+def _pair(
+    config: TrainingConfig, generator: Generator, cascade: Callable[[np.ndarray], np.ndarray], number: int
+) -> tuple[np.ndarray, np.ndarray]:
+    from SynthSegPlusLib.training.trainer import generation
+
+    seed = [config.seed, _BANK, number]
+    if config.role == "quality" and number % NOT_A_BRAIN == 0:
+        image = not_a_brain(seed, generator.config.shape)
+        return cascade(image), np.zeros(image.shape, np.uint8)
+    with generation():
+        sample = generator.sample(seed)
+        truth = sample.tissues() if config.role == "denoiser" else sample.structures()
+    return cascade(_numpy(sample.image)), _numpy(truth).astype(np.uint8)
+
+
+def frozen_cascade(config: TrainingConfig) -> Callable[[np.ndarray], np.ndarray]:
+    """The networks before the role, as a function from an image [x, y, z] to labels (uint8).
+
+    For the denoiser S1's tissue classes; for the quality network the channels of S1-D-S2. `OptionsError` where the
+    configuration does not name their weights.
+    """
+    needed = ("tissue",) if config.role == "denoiser" else ("tissue", "denoiser", "structure")
+    lacking = [role for role in needed if role not in config.depends]
+    if lacking:
+        raise OptionsError(f"The configuration names no weights for {', '.join(lacking)} under [depends]; add them.")
+    networks = [_load(role, config.depends[role]) for role in needed]
+
+    def cascade(image: np.ndarray) -> np.ndarray:
+        found = networks[0].argmax(Inputs(image))
+        if len(networks) == 1:
+            return found
+        corrected = networks[1].argmax(Inputs(groups=found, n_groups=networks[1].spec.in_channels))
+        return networks[2].argmax(Inputs(image, corrected, networks[2].spec.in_channels - 1))
+
+    return cascade
+
+
+def _load(role: str, entry: Any) -> Any:
+    return load_network(role_spec(role, entry.get("network", {})), entry["file"])
+
+
+def _numpy(tensor: Any) -> np.ndarray:
+    import keras
+
+    return keras.ops.convert_to_numpy(tensor)
+
+
+class _Bank:
+    def __init__(self, folder: Path) -> None:
+        self.paths = sorted(folder.glob("[0-9]*.npz"))
+
+    def _read(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        with np.load(self.paths[int(rng.integers(len(self.paths)))]) as pair:
+            found, truth = pair["found"], pair["truth"]
+        if rng.random() < 0.5:  # tissues and regions have no sides, so mirroring is enough
+            found, truth = found[::-1], truth[::-1]
+        return found, truth
+
+
+class DenoiserPairs(_Bank):
+    """Pairs of tissue classes: (S1's, true), uint8 [x, y, z]."""
+
+    def draw(self, seed: list[int]) -> tuple[np.ndarray, np.ndarray]:
+        """One pair; the seed decides which, and its mirroring."""
+        found, truth = self._read(np.random.default_rng(seed))
+        return np.ascontiguousarray(found), np.ascontiguousarray(truth)
+
+
+class QualityPairs(_Bank):
+    """What R sees and should say: (regions uint8 [x, y, z], Dice float64 [10])."""
+
+    def __init__(self, folder: Path, grid: tuple[int, int, int]) -> None:
+        super().__init__(folder)
+        self.table, self.regions = structures("2.0"), qc_regions("paper")
+        self.rule = QualityRule(grid=grid, ignored_labels=(CSF,))
+
+    def draw(self, seed: list[int]) -> tuple[np.ndarray, np.ndarray]:
+        """One pair; the seed decides which, its mirroring, and what part of it is seen."""
+        rng = np.random.default_rng(seed)
+        found, truth = self._read(rng)
+        if rng.random() < MASKED:
+            found = found * random_box(rng, found.shape)
+        scores = region_dice(found, truth, self.regions.channels(self.table), len(self.regions))
+        return regressor_input(np.ascontiguousarray(found), self.table, self.regions, self.rule), scores
+
+
+def random_box(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """uint8 [x, y, z]: 1 in a random box whose sides are 40 to 100 % of the volume's."""
+    mask = np.zeros(shape, np.uint8)
+    box = []
+    for size in shape:
+        length = int(rng.integers(round(_SMALLEST_SHARE * size), size + 1))
+        start = int(rng.integers(0, size - length + 1))
+        box.append(slice(start, start + length))
+    mask[tuple(box)] = 1
+    return mask
+
+
+def region_dice(found: np.ndarray, truth: np.ndarray, region_of: np.ndarray, count: int) -> np.ndarray:
+    """Dice (float64 [count - 1]) of each region of two channel maps; 0 for a region that is in neither.
+
+    A region that is not there cannot be trusted, so its score is the lowest (REFERENCE 9.3).
+    """
+    pairs = np.bincount(region_of[found].ravel() * count + region_of[truth].ravel(), minlength=count**2)
+    table = pairs.reshape(count, count)
+    sizes = table.sum(0) + table.sum(1)
+    return np.divide(2.0 * np.diag(table), sizes, out=np.zeros(count), where=sizes > 0)[1:]
