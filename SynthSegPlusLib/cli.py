@@ -28,6 +28,8 @@ COMMANDS = {
     "demo": ("SynthSegPlusLib.commands.demo", "segment a real scan that comes with nilearn and show the result"),
     "synth": ("SynthSegPlusLib.synthesis.command", "make synthetic scans from label maps"),
     "train": ("SynthSegPlusLib.training.command", "train networks on synthetic scans"),
+    "parcels": ("SynthSegPlusLib.training.parcel_command", "make cortical parcels for the training label maps"),
+    "export": ("SynthSegPlusLib.training.export_command", "make a model set of trained networks"),
 }
 
 
