@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from .environment import missing_requirement, start
 
@@ -17,6 +18,9 @@ def main(arguments: list[str] | None = None) -> int:
     reason = missing_requirement()
     if reason is not None:
         print(f"The test host cannot run: {reason}", file=sys.stderr)
+        return 2
+    if options.scan and not Path(options.scan).exists():
+        print(f"There is no scan {options.scan}.", file=sys.stderr)
         return 2
     width, height = (int(part) for part in options.size.lower().split("x"))
     host = start(testing=options.screenshot is not None, platform="offscreen" if options.screenshot else None)

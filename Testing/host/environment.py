@@ -35,11 +35,11 @@ class Host:
         from .core import Core
         from .subject_hierarchy import SubjectHierarchy
 
-        make_python_slicer(self.folder / "bin")
         self.core = Core(self.folder)
         self.scene = self.core.scene
         self.subject_hierarchy = SubjectHierarchy(self.scene)
         self.app = slicer.app = Application(self.core, testing)
+        make_python_slicer(self.folder / "bin")  # after the application has seen the start-up environment
         slicer.selfTests = {}
         _install_python_modules()
         self.window: Any = None

@@ -82,7 +82,7 @@ class IOManager:
     def _load_volume(self, filename: str, properties: dict) -> Any:
         options = sum(bit for name, bit in VOLUME_OPTIONS.items() if properties.get(name, name == "autoWindowLevel"))
         logic = self._core.logic("Volumes")
-        name = properties.get("name") or self._core.scene.GenerateUniqueName(_base_name(filename))
+        name = properties.get("name") or _base_name(filename)
         node = logic.AddArchetypeVolume(filename, name, options, None)
         if node is not None and properties.get("colorNodeID"):
             node.GetDisplayNode().SetAndObserveColorNodeID(properties["colorNodeID"])

@@ -31,7 +31,7 @@ _PLAIN_CALLERS = ("vtkmodules", "Testing.host", "PySide6", "shiboken6", "importl
 _ATTRIBUTE_TYPES = (property, QtCore.Property, QtCore.Signal)
 _patched: set[type] = set()
 _object_getattribute = QObject.__getattribute__
-_shiboken_setattr = next(cls for cls in QObject.__mro__ if cls.__name__ == "Object").__setattr__
+_shiboken_object = next(cls for cls in QObject.__mro__ if cls.__name__ == "Object")
 
 
 def _plain_caller() -> bool:
@@ -73,20 +73,37 @@ def _property(cls: type, name: str) -> property:
     return property(read, write, doc=f"Qt property {name} of {cls.__name__}.")
 
 
+class _PropertyBesideStatic:
+    """A property whose name a static function has too (QTimer.singleShot): the class has the one, objects the other."""
+
+    def __init__(self, name: str, static: Callable[..., Any]) -> None:
+        self._name, self._static = name, static
+
+    def __get__(self, instance: QObject | None, owner: type) -> Any:
+        if instance is None or _plain_caller():
+            return self._static
+        return instance.property(self._name)
+
+    def __set__(self, instance: QObject, value: Any) -> None:
+        instance.setProperty(self._name, value)
+
+
 def _patch_properties(cls: type) -> None:
     if cls in _patched or not issubclass(cls, QObject):
         return
     _patched.add(cls)
     for base in cls.__bases__:
         _patch_properties(base)
+    cls.__delattr__ = _delattr
     cls.__setattr__ = _setattr  # each of PySide6's classes has a slot of its own
     meta = cls.staticMetaObject
     for index in range(meta.propertyOffset(), meta.propertyCount()):
         name = meta.property(index).name()
         current = getattr(cls, name, None)
-        if isinstance(current, _ATTRIBUTE_TYPES + (types.BuiltinFunctionType,)) or not name.isidentifier():
-            continue  # static functions (QApplication.platformName) stay callable on the class
-        setattr(cls, name, _property(cls, name))
+        if isinstance(current, _ATTRIBUTE_TYPES) or not name.isidentifier():
+            continue
+        static = isinstance(current, types.BuiltinFunctionType)
+        setattr(cls, name, _PropertyBesideStatic(name, current) if static else _property(cls, name))
 
 
 # ---- signals --------------------------------------------------------------------------------------------
@@ -199,7 +216,11 @@ def _setattr(self: QObject, name: str, value: Any) -> None:
             raise AttributeError(f"{cls.__name__}.{name} can only be read.")
         declared.fset(self, value)
     else:
-        _shiboken_setattr(self, name, value)
+        _shiboken_object.__setattr__(self, name, value)
+
+
+def _delattr(self: QObject, name: str) -> None:
+    _shiboken_object.__delattr__(self, name)
 
 
 def _patch_object() -> None:

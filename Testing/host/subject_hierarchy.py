@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import slicer
 import vtk
 
 # Owner plugins by node class, as Slicer's plugins claim them; other nodes get no item.
@@ -27,14 +28,21 @@ class SubjectHierarchy:
         scene.AddObserver(scene.NodeAddedEvent, self._added)
         scene.AddObserver(scene.NodeAboutToBeRemovedEvent, self._removed)
         scene.AddObserver(scene.EndImportEvent, self._imported)
+        scene.AddObserver(scene.EndCloseEvent, self._resolve)
 
     def _node(self) -> Any:
         return self._scene.GetSubjectHierarchyNode()
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def _added(self, caller: Any, event: str, node: Any) -> None:
-        if not self._scene.IsImporting():
+        if node.IsA("vtkMRMLSubjectHierarchyNode"):
+            self._resolve()
+        elif not self._scene.IsImporting():
             self._add(node)
+
+    def _resolve(self, *_: Any) -> None:
+        """One hierarchy node: merge what was loaded into it, and make a new one after the scene was closed."""
+        slicer.vtkMRMLSubjectHierarchyNode.ResolveSubjectHierarchy(self._scene)
 
     def _add(self, node: Any) -> None:
         owner = next((plugin for name, plugin in OWNERS.items() if node.IsA(name)), None)
@@ -54,5 +62,6 @@ class SubjectHierarchy:
             hierarchy.RemoveItem(item, False, False)
 
     def _imported(self, *_: Any) -> None:
+        self._resolve()
         for index in range(self._scene.GetNumberOfNodes()):
             self._add(self._scene.GetNthNode(index))

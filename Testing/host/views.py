@@ -170,6 +170,13 @@ class RenderedView(QtWidgets.QLabel):
             getattr(self._interactor, f"{name}Button{what}Event")()
             self.scheduleRender()
 
+    def enterEvent(self, event: QtGui.QEnterEvent) -> None:
+        self._tell_position(event)
+        self._interactor.EnterEvent()
+
+    def leaveEvent(self, event: QtCore.QEvent) -> None:
+        self._interactor.LeaveEvent()
+
     def mousePressEvent(self, event: QtGui.QMouseEvent) -> None:
         self._button(event, "Press")
 

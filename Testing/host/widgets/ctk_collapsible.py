@@ -89,9 +89,9 @@ class ctkCollapsibleButton(QtWidgets.QAbstractButton):
     contentsMidLineWidth = field(int, "contentsMidLineWidth", 0)
 
     def childEvent(self, event: QtCore.QChildEvent) -> None:
-        child = event.child()
-        if self._is_collapsed and event.added() and isinstance(child, QtWidgets.QWidget):
-            QtCore.QTimer.singleShot(0, lambda: self._folding.add(child) if self._is_collapsed else None)
+        # Not when it is added: to touch a child that C++ still constructs fixes its Python class as plain QWidget.
+        if self._is_collapsed and event.polished() and isinstance(event.child(), QtWidgets.QWidget):
+            self._folding.add(event.child())
 
     def hitButton(self, position: QtCore.QPoint) -> bool:
         return position.y() < self._header_height()
