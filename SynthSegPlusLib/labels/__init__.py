@@ -11,6 +11,9 @@ Decisions where the paper (Billot et al., PNAS 2023) names classes without listi
   white matter; fluid holds the ventricles and the extracerebral CSF; cerebellum holds its cortex and white matter.
 - qc_regions("paper"), ten representative regions: the lateral ventricle includes its inferior horn. Caudate, accumbens,
   ventral diencephalon, third and fourth ventricle and CSF belong to no region: they are "not scored", never "passed".
+- Codes of structures are those of DICOM's context groups for brain structures (CID 7140, 7153); codes of parcels are
+  the gyri of SNOMED CT as Uberon maps them, and only where parcel and gyrus are the same thing (no code for the parts
+  of the cingulate, middle and inferior frontal gyri, orbitofrontal, inferior parietal and pericalcarine cortex).
 - Every parcel belongs to the groups of the cortex of its hemisphere.
 """
 

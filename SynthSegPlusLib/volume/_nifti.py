@@ -48,8 +48,10 @@ def read_nifti(path: Path, frame: int = 0) -> Volume:
     except BROKEN as error:
         raise damaged(path, error) from error
     data, findings = one_frame(data, frame, path.name)
-    affine, more = _in_millimetres(np.array(image.affine, np.float64), raw, path.name)
-    sizes = np.array(raw["pixdim"][1:4], np.float64)
+    affine = np.array(image.affine, np.float64)
+    factor, more = _millimetres(affine, raw, path.name)
+    affine[:3] *= factor
+    sizes = np.array(raw["pixdim"][1:4], np.float64) * factor
     return Volume(
         data, affine, stem(path), path, image.header, sizes, findings + more + _form_findings(image, data.shape)
     )
@@ -117,21 +119,20 @@ def _check_header(header: Any, name: str) -> None:
         )
 
 
-def _in_millimetres(affine: np.ndarray, header: Any, name: str) -> tuple[np.ndarray, tuple[Finding, ...]]:
-    """Affine in mm. A header in metres or micrometres is believed only where that gives a possible head scan."""
+def _millimetres(affine: np.ndarray, header: Any, name: str) -> tuple[float, tuple[Finding, ...]]:
+    """Millimetres per unit of the header. Metres or micrometres are believed only where they make a possible scan."""
     code = int(header["xyzt_units"]) & 7
     if code not in _UNIT_MM:
-        return affine, ()
+        return 1.0, ()
     unit, factor = _UNIT_MM[code]
     sizes = np.linalg.norm(affine[:3, :3], axis=0)
     low, high = _PLAUSIBLE_MM
     if np.all((sizes * factor >= low) & (sizes * factor <= high)) and not np.all((sizes >= low) & (sizes <= high)):
-        affine = affine.copy()
-        affine[:3] *= factor
         text = f"The header of {name} is in {unit}s; it was converted to millimetres."
     else:
+        factor = 1.0
         text = f"The header of {name} says {unit}s, which no head scan has; its numbers were taken as millimetres."
-    return affine, (Finding("units", "warning", text, "Check that the result has the right size."),)
+    return factor, (Finding("units", "warning", text, "Check that the result has the right size."),)
 
 
 def _form_findings(image: Any, shape: tuple[int, ...]) -> tuple[Finding, ...]:

@@ -144,6 +144,29 @@ def test_codes_are_snomed_or_dicom_numbers_with_the_side():
     assert structures()[0].snomed is None
 
 
+# Verhoeff's dihedral tables: the last digit of every SNOMED CT identifier is a check digit.
+PRODUCT = [[(a + b) % 5 if a < 5 and b < 5 else 5 + (a + b) % 5 if a < 5 else 5 + (a - b) % 5 if b < 5 else (a - b) % 5
+            for b in range(10)] for a in range(10)]  # fmt: skip
+PERMUTATION = [1, 5, 7, 6, 2, 8, 3, 0, 9, 4]
+
+
+def verhoeff(code: str) -> int:
+    """0 for an identifier with a right check digit."""
+    total = 0
+    for place, digit in enumerate(int(c) for c in reversed(code)):
+        for _ in range(place):
+            digit = PERMUTATION[digit]
+        total = PRODUCT[total][digit]
+    return total
+
+
+def test_snomed_codes_have_a_right_check_digit():
+    codes = {label.snomed.code for table in TABLES for label in table if label.snomed and label.snomed.scheme == "SCT"}
+    assert len(codes) > 30
+    assert [code for code in codes if verhoeff(code)] == []
+    assert verhoeff("5366009") != 0
+
+
 def test_the_training_table_is_aligned_with_the_published_one():
     table = generation_labels()
     assert len(table) == 54

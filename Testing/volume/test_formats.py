@@ -180,3 +180,12 @@ def test_the_folder_of_an_output_is_made_and_an_impossible_one_is_named(tmp_path
     with pytest.raises(OutputError, match="cannot be written"):
         Volume(numbers(), np.eye(4)).write(tmp_path / "taken.nii")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "new", "taken.nii"]
+
+
+def test_a_converted_header_contradicts_nothing(tmp_path):
+    image = nib.Nifti1Image(numbers((40, 41, 42)), np.diag([0.001, 0.001, 0.003, 1]))
+    image.header.set_xyzt_units("meter")
+    nib.save(image, tmp_path / "metres.nii")
+    scan = Volume.read(tmp_path / "metres.nii")
+    assert np.allclose(scan.stated_sizes, scan.spacing)
+    assert conform(scan, "centred").output_shape == (40, 42, 126)
