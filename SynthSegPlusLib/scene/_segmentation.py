@@ -20,13 +20,13 @@ def makeSegmentation(result: ResultNodes, which: Which = "segmentation") -> Any:
     logic = slicer.modules.segmentations.logic()
     with NodeBatch(labelmap.GetScene()) as batch:
         node = batch.add("vtkMRMLSegmentationNode", f"{labelmap.GetName()} segments")
-        # Before the import, so that the segments need no move afterwards.
+        # Both before the import: it brings the labels into the space of the segmentation's own transform.
+        followTransform([node], labelmap)
         node.SetReferenceImageGeometryParameterFromVolumeNode(labelmap)
         if not logic.ImportLabelmapToSegmentationNode(labelmap, node):
             raise RuntimeError(f"Slicer made no segments of {labelmap.GetName()!r}; see its error log.")
         node.CreateDefaultDisplayNodes()
         _describe(node)
-        followTransform([node], labelmap)
         placeBeside([node], result.input or labelmap)
         # The label layer shows the same already; the segments are for the 3D view and the Segment Editor.
         node.GetDisplayNode().SetVisibility2D(False)
