@@ -2,7 +2,8 @@
 
 from SynthSegPlusLib.volume._advice import advise
 from SynthSegPlusLib.volume._checks import check
-from SynthSegPlusLib.volume._conform import Conformed, conform
+from SynthSegPlusLib.volume._conform import conform
+from SynthSegPlusLib.volume._conformed import Conformed
 from SynthSegPlusLib.volume._reading import READABLE
 from SynthSegPlusLib.volume._volume import Volume
 from SynthSegPlusLib.volume._writing import WRITABLE

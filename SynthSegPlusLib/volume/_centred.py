@@ -60,10 +60,14 @@ def grid_at(native: CentredGrid, resolution_mm: float) -> CentredGrid:
 
 def resample(data: np.ndarray, source: CentredGrid, target: CentredGrid) -> np.ndarray:
     """Resample data float32 [R, A, S] from one grid to another: Gaussian where voxels grow, then linear."""
-    for axis, (old, new) in enumerate(zip(source.spacing, target.spacing, strict=True)):
+    maps = target.maps_from(source)
+    # Axis by axis, those that shrink most first: the later passes then have less to do.
+    for axis in sorted(range(3), key=lambda k: target.shape[k] / source.shape[k]):
+        old, new = source.spacing[axis], target.spacing[axis]
         if old < new:
             data = gaussian_filter1d(data, PREFILTER * new / old, axis=axis)
-    return linear(data, target.maps_from(source))
+        data = linear(data, [table if k == axis else None for k, table in enumerate(maps)])
+    return data
 
 
 def _even_cover(length: int, step: int) -> int:
