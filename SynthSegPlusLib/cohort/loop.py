@@ -63,7 +63,7 @@ def run(
     unexpected
         Puts an error that is not a `SynthSegPlusError` into words, so that the other scans go on; None raises it.
     """
-    for path, _ in plan.outputs():
+    for path in dict.fromkeys(path for path, _ in plan.outputs()):
         need_writable(path)
     tables = _Tables(plan, published)
     outcomes: list[Outcome] = []

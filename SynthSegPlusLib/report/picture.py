@@ -22,6 +22,8 @@ GAP_MM, LEGEND_MM, TITLE_MM = 4.0, 190.0, 34.0
 MM_PER_INCH, DPI = 55.0, 130
 QC_SUFFIX = "_qc"
 
+Cell = tuple[float, float, float, float]  # left, bottom, width, height
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -106,12 +108,13 @@ class _Look:
         legend(area, self.subject)
         return figure
 
-    def _panel(self, figure: Figure, place: tuple[float, ...], plane: Plane, shades: colours.Colours) -> None:
+    def _panel(self, figure: Figure, place: Cell, plane: Plane, shades: colours.Colours) -> None:
         axes = figure.add_axes(place)
         _bare(axes)
         axes.imshow(self._blend(plane, shades), origin="lower", interpolation="bilinear", aspect="equal")
         left, right = plane.marks
-        style = {"color": INK, "fontsize": 11, "fontweight": "bold", "va": "center", "transform": axes.transAxes}
+        style: dict[str, Any] = {"color": INK, "fontsize": 11, "fontweight": "bold", "va": "center"}
+        style["transform"] = axes.transAxes
         axes.text(0.02, 0.5, left, ha="left", **style)
         axes.text(0.98, 0.5, right, ha="right", **style)
         letter = "RAS"[plane.normal]
@@ -141,7 +144,7 @@ def _window(images: Any) -> tuple[float, float]:
     return float(low), float(max(high, low + 1e-6))
 
 
-def _fraction(cell: tuple[float, float, float, float], whole: tuple[float, float]) -> tuple[float, ...]:
+def _fraction(cell: Cell, whole: tuple[float, float]) -> Cell:
     return cell[0] / whole[0], cell[1] / whole[1], cell[2] / whole[0], cell[3] / whole[1]
 
 
