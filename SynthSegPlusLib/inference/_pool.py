@@ -7,10 +7,14 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from SynthSegPlusLib.contract.errors import MemoryShortage
+from SynthSegPlusLib.inference._memory import free_memory
 from SynthSegPlusLib.inference.model_set import ModelSet
 from SynthSegPlusLib.networks import RegressorSpec, load_network, load_regressor
 
 T = TypeVar("T")
+
+KEEP_BYTES = 4_000_000_000
+"""Networks are kept for the next scan only while so much memory is free."""
 
 _SIGNS_OF_SHORTAGE = ("out of memory", "resource_exhausted", "resource exhausted", "oom when allocating", "bad_alloc")
 
@@ -47,6 +51,10 @@ class NetworkPool:
         self.warnings.append(f"The GPU's memory did not suffice for the {title}; it ran on the CPU instead.")
         return self._attempt(role, work, "cpu")
 
+    def fits(self, model_set: ModelSet, precision: str) -> bool:
+        """Whether the loaded networks are those of this set and precision."""
+        return precision == self.precision and dict(model_set.roles) == dict(self.model_set.roles)
+
     def release(self) -> None:
         """Forget all networks."""
         self._loaded.clear()
@@ -58,7 +66,7 @@ class NetworkPool:
             return work(network)
         finally:
             del network
-            if not self.keep:
+            if not self.keep or _is_scarce():
                 self.release()
 
     def _network(self, role: str, device: str) -> Any:
@@ -69,6 +77,11 @@ class NetworkPool:
             load = load_regressor if isinstance(found.network, RegressorSpec) else load_network
             self._loaded[key] = load(found.network, found.path, self.precision, device)  # type: ignore[arg-type]
         return self._loaded[key]
+
+
+def _is_scarce() -> bool:
+    free = free_memory()
+    return free is not None and free < KEEP_BYTES
 
 
 def is_memory_shortage(error: BaseException) -> bool:

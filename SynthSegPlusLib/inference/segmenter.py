@@ -128,6 +128,15 @@ class Segmenter:
         if self._pool is not None:
             self._pool.release()
 
+    def take_networks_of(self, other: Segmenter) -> None:
+        """Use the networks that another segmenter kept, where model set and precision are the same; else free them."""
+        pool = other._pool
+        same = pool is not None and pool.fits(self.model_set, self.options.precision)
+        if same:
+            self._pool = pool
+        else:
+            other.release()
+
     def _plan(self) -> list[tuple[str, float]]:
         roles = ["segmenter" if role.startswith("segmenter") else role for role in self.roles]
         shares = dict(STAGE_SHARES)
