@@ -1,0 +1,1 @@
+# Slicer writes files here that other extensions find this one by. No other extension is built against the stub.
