@@ -37,8 +37,12 @@ def linear_matrix(new: int, old: int, rows: int | None = None, zoom: float | Non
 
 
 def nearest_matrix(new: int, old: int, rows: int | None = None, zoom: float | None = None) -> np.ndarray:
-    """Matrix [rows, old] that picks the voxel nearest to i / zoom (half to even), clamped at the edges."""
-    positions = np.clip(np.round(np.arange(rows or new) / (zoom or new / old)), 0, old - 1).astype(int)
+    """Matrix [rows, old] that picks the voxel nearest to i / zoom (half to even), clamped at the edges.
+
+    Computed in float32 as the released code does, which decides ties such as 3.5.
+    """
+    ratio = np.float32(zoom) if zoom else np.float32(new) / np.float32(old)
+    positions = np.clip(np.round(np.arange(rows or new, dtype=np.float32) / ratio), 0, old - 1).astype(int)
     matrix = np.zeros((len(positions), old))
     matrix[np.arange(len(positions)), positions] = 1
     return matrix
