@@ -164,9 +164,9 @@ class Trainer:
 
 
 def _identity(config: TrainingConfig) -> dict[str, Any]:
-    """What must not change between a checkpoint and its resumption."""
+    """What must not change between a checkpoint and its resumption (the steps may: a longer or shorter rest)."""
     values = config.to_dict()
-    for name in ("log_every", "save_every", "warm_start", "depends"):
+    for name in ("steps", "log_every", "save_every", "warm_start", "depends"):
         values.pop(name)
     return json.loads(json.dumps(values))
 

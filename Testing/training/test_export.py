@@ -1,0 +1,57 @@
+"""From trained weights to a model set that the engine loads."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from SynthSegPlusLib.contract.errors import ModelError, OptionsError
+from SynthSegPlusLib.networks import build_regressor, build_unet, load_network, save_weights
+from SynthSegPlusLib.training.export import TrainedRole, sha256, write_model_set
+from SynthSegPlusLib.training.tasks import role_spec
+
+NETWORK = {"features": 4, "levels": 2}
+ROLES = ("segmenter", "tissue", "denoiser", "structure", "parcellation", "quality")
+
+
+@pytest.fixture
+def trained(tmp_path):
+    roles = []
+    for role in ROLES:
+        spec = role_spec(role, NETWORK)
+        model = build_regressor(spec) if role == "quality" else build_unet(spec)
+        save_weights(model, tmp_path / f"{role}_trained.h5")
+        roles.append(TrainedRole(role, tmp_path / f"{role}_trained.h5", NETWORK))
+    return roles
+
+
+def test_a_trained_cascade_becomes_a_model_set_that_runs_every_mode(tmp_path, trained):
+    made = write_model_set(
+        tmp_path / "set", trained, name="toy", title="Toy", description="For a test.", resolution=2.0,
+        grid=(32, 32, 32), multiple=2,
+    )  # fmt: skip
+    assert set(made.roles) == set(ROLES)
+    assert set(made.modes) >= {"robust", "default", "fast"}
+    assert made.working_resolution_mm == 2.0
+    assert made.quality.grid == (32, 32, 32)
+    for role in made.roles.values():
+        assert role.verify().sha256 == sha256(role.path)
+
+
+def test_half_precision_weights_predict_what_the_trained_ones_do(tmp_path, trained):
+    made = write_model_set(tmp_path / "set", trained, name="toy", title="Toy", description="For a test.", multiple=2)
+    role = made.roles["tissue"]
+    image = np.random.default_rng(0).random((8, 8, 8, 1)).astype(np.float32)
+    original = load_network(role.network, trained[1].weights).softmax(image)
+    assert np.allclose(load_network(role.network, role.path).softmax(image), original, atol=0.01)
+
+
+def test_weights_of_another_architecture_are_refused(tmp_path, trained):
+    wrong = [TrainedRole("tissue", trained[0].weights, NETWORK)]
+    with pytest.raises(ModelError, match="shape"):
+        write_model_set(tmp_path / "set", wrong, name="toy", title="Toy", description="")
+
+
+def test_an_empty_set_is_refused(tmp_path):
+    with pytest.raises(OptionsError, match="at least one"):
+        write_model_set(tmp_path / "set", [], name="toy", title="Toy", description="")

@@ -1,0 +1,108 @@
+"""Banks of mistakes, perturbed partitions, and scans of nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from SynthSegPlusLib.contract.errors import OptionsError
+from SynthSegPlusLib.labels import qc_regions, structures
+from SynthSegPlusLib.networks import build_unet, save_weights
+from SynthSegPlusLib.synthesis import Generator, generator_config
+from SynthSegPlusLib.training.config import training_config
+from SynthSegPlusLib.training.nothing import not_a_brain
+from SynthSegPlusLib.training.pairs import QualityPairs, frozen_cascade, random_box, region_dice
+from SynthSegPlusLib.training.perturb import perturb_partition
+from SynthSegPlusLib.training.recipes import make_task
+from SynthSegPlusLib.training.tasks import role_spec
+from SynthSegPlusLib.training.trainer import Trainer
+from Testing.synthesis.phantoms import numpy, phantom, tensor
+
+NETWORK = {"features": 4, "levels": 2}
+SHAPE = (24, 24, 24)
+GENERATOR = {"shape": SHAPE, "resolution": 2.0, "preset": "degraded"}
+TABLE, REGIONS = structures("2.0"), qc_regions("paper")
+
+
+@pytest.fixture
+def frozen(tmp_path):
+    depends = {}
+    for role in ("tissue", "denoiser", "structure"):
+        save_weights(build_unet(role_spec(role, NETWORK)), tmp_path / f"{role}.h5")
+        depends[role] = {"file": str(tmp_path / f"{role}.h5"), "network": NETWORK}
+    return depends
+
+
+def config(role, frozen, network=NETWORK):
+    return training_config(
+        {"role": role, "network": network, "generator": GENERATOR, "steps": 2, "pairs": 3, "depends": frozen}
+    )
+
+
+@pytest.mark.parametrize(("role", "network"), [("denoiser", NETWORK), ("quality", {"features": 2, "levels": 2})])
+def test_denoiser_and_quality_train_on_their_bank(tmp_path, frozen, role, network):
+    settings = config(role, frozen, network)
+    generator = Generator([phantom()], generator_config(GENERATOR))
+    task = make_task(settings, generator, tmp_path)
+    files = sorted((tmp_path / "pairs").glob("*.npz"))
+    assert len(files) == 3
+    made = [path.stat().st_mtime_ns for path in files]
+    one = Trainer(task, settings, tmp_path, SHAPE, say=lambda words: None)
+    one.run()
+    assert one.step == 2
+    make_task(settings, generator, tmp_path)
+    assert [path.stat().st_mtime_ns for path in files] == made
+
+
+def test_a_cascade_without_weights_is_refused(frozen):
+    del frozen["denoiser"]
+    with pytest.raises(OptionsError, match="no weights for denoiser"):
+        frozen_cascade(config("quality", frozen))
+
+
+def test_region_dice_by_hand():
+    truth, found = np.zeros((4, 4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8)
+    truth[0, 0, :4] = TABLE.channel(17)
+    found[0, 0, :2] = TABLE.channel(53)  # the other hippocampus belongs to the same region
+    scores = region_dice(found, truth, REGIONS.channels(TABLE), len(REGIONS))
+    expected = dict.fromkeys(REGIONS.names[1:], 0.0) | {"hippocampus": 2 * 2 / 6}
+    assert scores.tolist() == pytest.approx(list(expected.values()))
+
+
+def test_what_r_sees_depends_on_the_seed_alone(tmp_path):
+    rng = np.random.default_rng(0)
+    for number in range(4):
+        np.savez(tmp_path / f"{number:05d}.npz", found=rng.integers(0, 33, SHAPE).astype(np.uint8),
+                 truth=rng.integers(0, 33, SHAPE).astype(np.uint8))  # fmt: skip
+    pairs = QualityPairs(tmp_path, SHAPE)
+    one, two, other = pairs.draw([1, 5]), pairs.draw([1, 5]), pairs.draw([1, 6])
+    assert all(np.array_equal(a, b) for a, b in zip(one, two, strict=True))
+    assert not np.array_equal(one[0], other[0])
+    assert one[0].max() <= 10
+
+
+def test_a_box_covers_at_least_forty_percent_of_each_side():
+    for seed in range(20):
+        where = np.argwhere(random_box(np.random.default_rng(seed), (20, 30, 40)))
+        assert (np.ptp(where, axis=0) + 1 >= [8, 12, 16]).all()
+
+
+def test_scans_of_nothing_differ_and_fill_the_range():
+    one, two = (not_a_brain(seed, (20, 22, 24)) for seed in (1, 2))
+    assert one.dtype == np.float32
+    assert (one.min(), one.max()) == (0.0, 1.0)
+    assert np.abs(one - two).mean() > 0.02
+
+
+def test_a_perturbed_partition_stays_close_and_keeps_its_classes():
+    truth = np.zeros((32, 32, 32), int)
+    truth[8:24, 8:24, 8:24] = 1
+    truth[12:20, 12:20, 12:20] = 2
+    onehot = tensor(np.eye(3)[truth])
+    changed = []
+    for seed in range(8):
+        found = numpy(perturb_partition(onehot, seed, 1.0))
+        assert set(np.unique(found)) <= {0, 1, 2}
+        changed.append((found != truth).mean())
+    assert 0 < np.median(changed) < 0.1
+    assert np.array_equal(numpy(perturb_partition(onehot, 3, 1.0)), numpy(perturb_partition(onehot, 3, 1.0)))
