@@ -196,7 +196,23 @@ def _find_children(self: QObject, kind: Any = QObject, *rest: Any, **keywords: A
 _INSTANCE_METHODS = {"connect": connect, "disconnect": disconnect, "findChildren": _find_children}
 
 
+_recorder: Callable[[type, str, str], None] | None = None
+
+
+def record(recorder: Callable[[type, str, str], None] | None) -> None:
+    """Call `recorder(class, member, module that asks)` for every member that is used from now on; None: stop."""
+    global _recorder
+    _recorder = recorder
+
+
+def _note(cls: type, name: str) -> None:
+    if _recorder is not None and not name.startswith("_"):
+        frame = sys._getframe(2)
+        _recorder(cls, name, frame.f_globals.get("__name__", ""))
+
+
 def _getattribute(self: QObject, name: str) -> Any:
+    _note(type(self), name)
     # PySide6 answers these itself on instances, so that patching the class is not enough.
     method = _INSTANCE_METHODS.get(name)
     if method is not None and not _plain_caller():
@@ -206,6 +222,7 @@ def _getattribute(self: QObject, name: str) -> Any:
 
 def _setattr(self: QObject, name: str, value: Any) -> None:
     cls = type(self)
+    _note(cls, name)
     wrapped = cls.__module__.startswith(("PySide6", "Testing.host"))
     if wrapped and not name.startswith("_") and not hasattr(cls, name) and not _plain_caller():
         raise AttributeError(f"{cls.__name__} has no attribute {name!r}, and PythonQt lets nobody add one.")
