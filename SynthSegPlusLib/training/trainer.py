@@ -150,7 +150,8 @@ class Trainer:
         if not path.is_file():
             raise InputError(f"{self.folder} holds no {CHECKPOINT} to resume from; train without --resume.")
         with np.load(path) as kept:
-            if json.loads(str(kept["config"])) != _identity(self.config):
+            made_with = json.loads(str(kept["config"]))
+            if any(made_with.get(name) != value for name, value in _identity(self.config).items()):
                 raise OptionsError(
                     f"The checkpoint in {self.folder} was made with another configuration; "
                     f"resume with the configuration saved beside it, or choose a new folder."

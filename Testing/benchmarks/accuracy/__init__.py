@@ -1,0 +1,1 @@
+"""Accuracy benchmark: `python -m Testing.benchmarks.accuracy --help`."""
