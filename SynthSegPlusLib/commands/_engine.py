@@ -112,19 +112,21 @@ class Engine:
 
         self._listener = listener
         self._silent = False
+        self._ct = choice.options.ct
         self._segmenter = Segmenter(
             choice.model_set, choice.options, backend=backend, device=device, threads=threads, keep_networks=keep
         )
 
     def __call__(self, job: Job) -> Segmented:
         """Read and segment one scan; nothing is written yet."""
-        from SynthSegPlusLib.volume import Volume
+        from SynthSegPlusLib.volume import Volume, check
 
         self._listener.stage(READING, 0.0, 0.0)
         volume = Volume.read(job.scan)
-        result = self._segmenter.segment(volume, progress=self._progress)
-        for finding in result.findings:
+        # The engine checks too; looking twice costs little and warns before the waiting, not after it.
+        for finding in check(volume, ct=self._ct):
             self._listener.finding(finding)
+        result = self._segmenter.segment(volume, progress=self._progress)
         for warning in result.record.get("warnings", ()):
             self._listener.note(f"warning: {warning}")
         return Segmented(job, volume, result)

@@ -22,7 +22,6 @@ from SynthSegPlusLib.networks import RegressorSpec, UNetSpec, estimate_memory
 EFFICIENCY = 0.5
 OVERHEAD_SECONDS = 8.0
 BASE_BYTES = 1.2e9
-QC_GRID = (224, 224, 224)
 
 
 def describe(made: Plan, choice: Choice, device: str, resume: bool) -> str:
@@ -58,7 +57,7 @@ def forecast(grid: tuple[int, int, int], choice: Choice, rate: float) -> tuple[f
     """(seconds, bytes) for one scan on a working grid, at a matrix rate in FLOP/s."""
     seconds, needed = OVERHEAD_SECONDS, 0.0
     for role in choice.roles():
-        shape = QC_GRID if isinstance(role.network, RegressorSpec) else grid
+        shape = choice.model_set.quality.grid if isinstance(role.network, RegressorSpec) else grid
         passes = 2 if _averages(choice, role.name) else 1
         seconds += passes * operations(role.network, shape) / (rate * EFFICIENCY)
         needed = max(needed, estimate_memory(role.network, shape, choice.options.precision))
@@ -68,7 +67,7 @@ def forecast(grid: tuple[int, int, int], choice: Choice, rate: float) -> tuple[f
 
 def _averages(choice: Choice, role: str) -> bool:
     rule = choice.model_set.postprocessing.flip
-    return choice.options.mode == "default" and role.startswith("segmenter") and rule == "average"
+    return choice.options.mode == "default" and role.startswith("segmenter") and rule != "none"
 
 
 def operations(network: UNetSpec | RegressorSpec, shape: tuple[int, ...]) -> float:

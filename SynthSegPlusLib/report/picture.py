@@ -20,7 +20,10 @@ INK, FAINT, GROUND = "#f2f2f2", "#9a9a9a", "black"
 FILL, EDGE = 0.38, 0.85  # opacity inside a label and on its outline
 GAP_MM, LEGEND_MM, TITLE_MM = 4.0, 190.0, 34.0
 MM_PER_INCH, DPI = 55.0, 130
+WINDOW_PIXELS, WINDOW_MARGIN = 500, 0.08
 QC_SUFFIX = "_qc"
+
+SHADE = {"facecolor": GROUND, "edgecolor": "none", "alpha": 0.6, "pad": 1.5}  # behind text on a bright scan
 
 Cell = tuple[float, float, float, float]  # left, bottom, width, height
 
@@ -77,12 +80,12 @@ class _Look:
         self.box = tight.grown(MARGIN_MM)
         self.views = planes(tight, centre, radiological)
         grey = {plane: sample(subject.scan, plane, self.box, linear=True) for plane in self._all()}
-        low, high = _window(grey.values())
-        self.grey = {plane: np.clip((image - low) / (high - low), 0, 1) for plane, image in grey.items()}
         self.labels = {
             plane: np.rint(sample(subject.labels, plane, self.box, linear=False)).astype(np.int32)
             for plane in self._all()
         }
+        low, high = _window(grey, self.labels)
+        self.grey = {plane: np.clip((image - low) / (high - low), 0, 1) for plane, image in grey.items()}
 
     def _all(self) -> list[Plane]:
         return [plane for row in self.views.values() for plane in row]
@@ -115,12 +118,13 @@ class _Look:
         left, right = plane.marks
         style: dict[str, Any] = {"color": INK, "fontsize": 11, "fontweight": "bold", "va": "center"}
         style["transform"] = axes.transAxes
+        style["bbox"] = SHADE
         axes.text(0.02, 0.5, left, ha="left", **style)
         axes.text(0.98, 0.5, right, ha="right", **style)
         letter = "RAS"[plane.normal]
         axes.text(0.5, 0.015, f"{plane.view}  {letter} {plane.position:+.0f} mm", color=FAINT, fontsize=8,
                   ha="center", va="bottom", transform=axes.transAxes,
-                  bbox={"facecolor": GROUND, "edgecolor": "none", "alpha": 0.6, "pad": 1.5})
+                  bbox=SHADE)
 
     def _blend(self, plane: Plane, shades: colours.Colours) -> np.ndarray:
         labels = self.labels[plane]
@@ -136,12 +140,16 @@ class _Look:
         figure.text(left, 1 - 25 * line, summary, color=FAINT, fontsize=10.5, va="center")
 
 
-def _window(images: Any) -> tuple[float, float]:
-    values = np.concatenate([image[image > 0].ravel() for image in images])
-    if values.size == 0:
+def _window(images: dict[Plane, np.ndarray], labels: dict[Plane, np.ndarray]) -> tuple[float, float]:
+    """Intensities shown as black and white: those of what is labelled, a little widened; bone and fat may saturate."""
+    inside = np.concatenate([images[plane][labels[plane] != 0] for plane in images])
+    if inside.size < WINDOW_PIXELS:
+        inside = np.concatenate([image[image != 0] for image in images.values()])
+    if inside.size == 0:
         return 0.0, 1.0
-    low, high = np.percentile(values, (1, 99.5))
-    return float(low), float(max(high, low + 1e-6))
+    low, high = np.percentile(inside, (0.5, 99.5))
+    margin = max(WINDOW_MARGIN * (high - low), 1e-6)
+    return float(low - margin), float(high + margin)
 
 
 def _fraction(cell: Cell, whole: tuple[float, float]) -> Cell:
