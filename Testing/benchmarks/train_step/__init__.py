@@ -1,0 +1,1 @@
+"""Speed of training: `python -m Testing.benchmarks.train_step --help`."""
