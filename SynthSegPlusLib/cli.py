@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import os
 import sys
 import traceback
@@ -48,6 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     # What is asked for with --debug must hold for errors of the parser's own making too.
     debug = "--debug" in words
+    _print_any_name()
     try:
         return _run(words)
     except SystemExit as stop:
@@ -63,6 +65,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(str(error), debug)
     except Exception as error:
         return _complain(in_words(error), debug)
+
+
+def _print_any_name() -> None:
+    """A file name that the terminal's encoding lacks must not end a run."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def in_words(error: Exception) -> str:

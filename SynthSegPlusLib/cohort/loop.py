@@ -50,7 +50,7 @@ def run(
     published: PublishedTables,
     reporter: Reporter,
     resume: bool = False,
-    unexpected: Callable[[Exception], str] | None = None,
+    in_words: Callable[[Exception], str] | None = str,
 ) -> list[Outcome]:
     """Do all scans of a plan and keep its tables up to date, also when the run is interrupted.
 
@@ -60,8 +60,9 @@ def run(
         Its `BackendError`, `ModelError` and `OptionsError` end the run, because every scan would meet them.
     resume
         Keep scans whose record proves that an earlier run with the same request finished them.
-    unexpected
-        Puts an error that is not a `SynthSegPlusError` into words, so that the other scans go on; None raises it.
+    in_words
+        Puts an error that nobody foresaw into words, so that the other scans go on. None, for debugging: the first
+        error of any kind ends the run.
     """
     for path in dict.fromkeys(path for path, _ in plan.outputs()):
         need_writable(path)
@@ -72,7 +73,7 @@ def run(
             reporter.started(number, len(plan.jobs), job)
             outcome = finished(job, request) if resume else None
             if outcome is None:
-                outcome = _one(job, segment, request, unexpected)
+                outcome = _one(job, segment, request, in_words)
             outcomes.append(outcome)
             reporter.ended(outcome)
             tables.write_when_cheap(outcomes)
@@ -83,7 +84,7 @@ def run(
 
 
 def _one(
-    job: Job, segment: Segment, request: Mapping[str, Any], unexpected: Callable[[Exception], str] | None
+    job: Job, segment: Segment, request: Mapping[str, Any], in_words: Callable[[Exception], str] | None
 ) -> Outcome:
     try:
         done = segment(job)
@@ -94,12 +95,11 @@ def _one(
         return done.outcome
     except (BackendError, ModelError, OptionsError):
         raise  # it would be the same with every scan
-    except SynthSegPlusError as error:
-        return Outcome(job.scan, job.subject, "failed", str(error))
     except Exception as error:
-        if unexpected is None:
+        if in_words is None:
             raise
-        return Outcome(job.scan, job.subject, "failed", unexpected(error))
+        reason = str(error) if isinstance(error, SynthSegPlusError) else in_words(error)
+        return Outcome(job.scan, job.subject, "failed", reason)
 
 
 class _Tables:

@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
         choice.tables(),
         reporter,
         resume=args.resume,
-        unexpected=None if args.debug else in_words,
+        in_words=None if args.debug else in_words,
     )
     return _summary(made, outcomes, reporter)
 

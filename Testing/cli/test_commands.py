@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -221,6 +222,14 @@ def test_operations_of_a_network_are_counted_level_by_level():
 
 def test_the_matrix_rate_of_a_machine_is_a_rate():
     assert 1e7 < matrix_rate(128, 2) < 1e16
+
+
+def test_a_name_that_the_terminal_cannot_print_ends_nothing(tmp_path, root):
+    scan = write_scan(tmp_path / "Gehirn_\u8111.nii.gz")
+    command = [sys.executable, "-m", "SynthSegPlusLib", "check", str(scan)]
+    done = subprocess.run(command, cwd=root, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0, done.stderr
+    assert b"Gehirn_\\u8111.nii.gz" in done.stdout
 
 
 def test_main_takes_its_words_from_the_process_by_default(monkeypatch, capsys):

@@ -193,6 +193,14 @@ def test_debug_shows_the_traceback_of_an_error_that_nobody_foresaw(scan, tmp_pat
     assert "Traceback" in said.err
 
 
+def test_debug_shows_the_traceback_of_a_scan_that_cannot_be_read(broken, tmp_path, engine, say):
+    said = say("segment", "--i", broken, "--o", tmp_path / "o", "--debug")
+    assert said.status == 2
+    assert "Traceback" in said.err
+    assert "InputError" in said.err
+    assert engine.calls == ["a"]
+
+
 def test_resume_does_only_what_is_not_finished(three, tmp_path, engine, say):
     words = ("segment", "--i", three, "--o", tmp_path / "o", "--vol", tmp_path / "v.csv", "--table", tmp_path / "t.csv")
     say(*words)
