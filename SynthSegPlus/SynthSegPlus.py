@@ -159,23 +159,23 @@ class SynthSegPlusLogic(ScriptedLoadableModuleLogic):
         return SynthSegPlusParameterNode(super().getParameterNode())
 
     def segment(self, volumeNode: Any, *, models: str | Path | None = None, backend: str | None = None,
-                device: str = "auto", threads: int | None = None,
+                device: str = "auto", threads: int | None = None, resampled: bool = False,
                 onProgress: Callable[[str, float, float], None] | None = None, **options: Any) -> ResultNodes:
         """Segment a volume node and wait; Slicer stays responsive meanwhile.
 
         `options` are those of `SegmentOptions`, such as mode, parcellation, quality, ct, grid. Returns the nodes
         made; raises a `SynthSegPlusError` that says what happened and what to do.
         """
-        request = self._request(models, backend, device, threads, options)
+        request = self._request(models, backend, device, threads, resampled, options)
         return self.session.segment(volumeNode, request, onProgress)
 
     def start(self, volumeNode: Any, *, onProgress: Callable[[str, float, float], None] | None = None,
               onDone: Callable[[ResultNodes], None] | None = None,
               onError: Callable[[SynthSegPlusError], None] | None = None, models: str | Path | None = None,
-              backend: str | None = None, device: str = "auto", threads: int | None = None,
+              backend: str | None = None, device: str = "auto", threads: int | None = None, resampled: bool = False,
               **options: Any) -> SegmentRun:
         """As `segment`, but returns at once; the callbacks come from Slicer's event loop. `run.cancel()` stops it."""
-        request = self._request(models, backend, device, threads, options)
+        request = self._request(models, backend, device, threads, resampled, options)
         return self.session.start(volumeNode, request, onProgress, onDone, onError)
 
     def installPackages(self, backend: str | None = None, wheels: str | Path | None = None) -> None:
@@ -187,9 +187,10 @@ class SynthSegPlusLogic(ScriptedLoadableModuleLogic):
         self.session.close()
 
     @staticmethod
-    def _request(models: str | Path | None, backend: str | None, device: str, threads: int | None,
+    def _request(models: str | Path | None, backend: str | None, device: str, threads: int | None, resampled: bool,
                  options: dict[str, Any]) -> Request:
-        return Request(SegmentOptions.from_dict(options), Path(models) if models else None, backend, device, threads)
+        folder = Path(models) if models else None
+        return Request(SegmentOptions.from_dict(options), folder, backend, device, threads, resampled)
 
 
 class SynthSegPlusTest(ScriptedLoadableModuleTest):

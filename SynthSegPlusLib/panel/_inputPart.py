@@ -32,6 +32,7 @@ class InputPart:
                  onAdvice: Callable[[str], None], onSample: Callable[[], None]) -> None:
         self._ui, self._session, self._modelFolder, self._onAdvice = ui, session, modelFolder, onAdvice
         self._node: Any = None
+        self._ct = False
         self._job: Job | None = None
         self.findings: list[dict[str, Any]] = []
         self.advice: dict[str, Any] = {}
@@ -42,12 +43,13 @@ class InputPart:
         self._timer.connect("timeout()", self.check)
         ui.foundLabel.connect("linkActivated(QString)", self._follow)
         ui.sampleButton.connect("clicked()", onSample)
+        self.show()
 
-    def setNode(self, node: Any) -> None:
-        """Show another scan; None for no scan."""
-        if node is self._node:
+    def setNode(self, node: Any, ct: bool = False) -> None:
+        """Show another scan, or the same one taken for a CT or not; None for no scan."""
+        if node is self._node and ct == self._ct:
             return
-        self._node = node
+        self._node, self._ct = node, ct
         self.findings, self.advice = [], {}
         self.show()
         self.checkSoon()
@@ -71,7 +73,8 @@ class InputPart:
             return write_array_volume(folder, "input", data, affine)
 
         try:
-            self._job = session.check(export, self._modelFolder(), lambda said: self._checked(node, said), self._failed)
+            self._job = session.check(export, self._modelFolder(), self._ct, lambda said: self._checked(node, said),
+                                      self._failed)
         except (OSError, SynthSegPlusError) as error:
             self._failed(error)
 

@@ -58,8 +58,7 @@ def diagnostics(session: Session, facts: dict[str, Any]) -> str:
         "worker": "none" if worker is None else ("running" if worker.alive else "ended"),
     }
     parts = [f"{key}: {value if isinstance(value, str) else json.dumps(value)}" for key, value in about.items()]
-    workerLog = [] if worker is None else list(worker.log)
-    return "\n".join([*parts, "", "Log", *session.log, "", "Worker", *workerLog[-SHOWN_LINES:]])
+    return "\n".join([*parts, "", "Log", *session.log])
 
 
 def describeSet(modelSet: ModelSet) -> str:

@@ -18,7 +18,7 @@ from SynthSegPlusLib.panel._resultPart import ResultPart
 from SynthSegPlusLib.panel._reviewPart import ReviewPart
 from SynthSegPlusLib.panel._runPart import RunPart
 from SynthSegPlusLib.panel._tablePart import TablePart
-from SynthSegPlusLib.panel._words import safe
+from SynthSegPlusLib.panel._words import lines, safe
 from SynthSegPlusLib.scene import (
     Request,
     ResultNodes,
@@ -102,7 +102,7 @@ class Panel:
         self.model.setFolder(parameters.modelFolder)
         self._fitMode(parameters)
         self.options.show(self.model.modes, self.model.roles, parameters.mode.value, parameters.quality)
-        self.input.setNode(parameters.inputVolume)
+        self.input.setNode(parameters.inputVolume, parameters.ct)
         self._followResult(parameters)
         busy = self.session.busy or self.packages.installing
         self.options.setRunning(busy)
@@ -159,6 +159,7 @@ class Panel:
             models=self.model.folder,
             device=parameters.device.value,
             threads=parameters.threads or None,
+            resampled=parameters.resampled,
         )
         try:
             self.session.start(
@@ -181,9 +182,11 @@ class Panel:
             self.session.run.cancel()
 
     def _done(self, result: ResultNodes) -> None:
-        seconds = result.record.get("seconds") or result.record.get("total_seconds")
-        self.session.say(f"Done: {result.verdict.value}" + (f", {seconds:.1f} s" if seconds else ""))
-        self.run.end(_("Done: {name}").format(name=safe(result.segmentation.GetName())))
+        record = result.record
+        seconds = sum(float(stage["wall_s"]) for stage in record.get("timings", {}).values())
+        self.session.say(f"Done: {result.verdict.value}, {seconds:.1f} s in the worker")
+        warnings = [f"\u26a0 {safe(text)}" for text in record.get("warnings", [])]
+        self.run.end(lines([_("Done: {name}").format(name=safe(result.segmentation.GetName())), *warnings]))
         parameters = self.parameters
         if parameters is None:
             return

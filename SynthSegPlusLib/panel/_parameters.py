@@ -57,7 +57,7 @@ class SynthSegPlusParameterNode:
     """The module's parameters.
 
     inputVolume - the scan to segment
-    mode, parcellation, quality, threshold, ct, nativeGrid - what to compute; see `SegmentOptions`
+    mode, parcellation, quality, threshold, ct, nativeGrid, resampled - what to compute; see `SegmentOptions`
     device, threads - where to compute; 0 threads are all
     modelFolder - a model set's folder; empty takes the first that is found
     shown, colourBy, opacity, outline - how the result is displayed
@@ -70,6 +70,7 @@ class SynthSegPlusParameterNode:
     threshold: Annotated[float, WithinRange(0.0, 1.0)] = QC_THRESHOLD
     ct: bool = False
     nativeGrid: bool = False
+    resampled: bool = False
     device: Device = Device.AUTO
     threads: Annotated[int, WithinRange(0, 256)] = 0
     modelFolder: str = ""

@@ -48,10 +48,9 @@ class TablePart:
         table.verticalHeader().setDefaultSectionSize(20)
         header = table.horizontalHeader()
         for column in range(COLUMNS):
-            header.setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
+            # Measured once after filling: a header that follows its contents would measure at every cell.
+            header.setSectionResizeMode(column, qt.QHeaderView.Fixed)
         header.setSectionResizeMode(STRUCTURE, qt.QHeaderView.Stretch)
-        header.setSectionResizeMode(REGION, qt.QHeaderView.Fixed)
-        header.resizeSection(REGION, REGION_WIDTH)
         header.setMinimumSectionSize(24)
         header.setSectionsClickable(True)
         # Sorted here and not by the widget, which would sort numbers as text.
@@ -115,15 +114,19 @@ class TablePart:
         table = self._ui.measuresTable
         table.setRowCount(len(self._rows))
         for index, row in enumerate(self._rows):
+            tip = self._toolTip(row)
             for column, text in enumerate(self._texts(row)):
                 item = qt.QTableWidgetItem(text)
-                item.setToolTip(self._toolTip(row))
+                item.setToolTip(tip)
                 if column in (VOLUME, PERCENT, SCORE):
-                    item.setTextAlignment(int(qt.Qt.AlignRight) | int(qt.Qt.AlignVCenter))
+                    item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
                 table.setItem(index, column, item)
             table.item(index, STRUCTURE).setIcon(self._icon(row))
             if row.verdict is Verdict.FAIL:
                 _bold(table.item(index, VERDICT))
+        for column in (SIDE, VOLUME, PERCENT, SCORE, VERDICT):
+            table.resizeColumnToContents(column)
+        table.setColumnWidth(REGION, REGION_WIDTH)
         self.filter()
 
     def _texts(self, row: StructureMeasure) -> list[str]:

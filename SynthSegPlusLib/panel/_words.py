@@ -30,22 +30,19 @@ def hemisphereWord(hemisphere: str) -> str:
 
 
 def stageWord(stage: str) -> str:
-    """A stage of the engine for people; a new one is shown as the engine calls it."""
+    """A stage of the engine in the user's language; one that is not known here is shown as the engine calls it."""
     known = {
-        "read": _("Reading the scan"),
-        "check": _("Checking the scan"),
-        "conform": _("Preparing the scan"),
-        "load": _("Loading the networks"),
-        "segmenter": _("Segmenting"),
-        "tissue": _("Finding tissues"),
-        "denoiser": _("Correcting tissues"),
-        "structure": _("Finding structures"),
-        "parcellation": _("Parcellating the cortex"),
-        "quality": _("Judging the quality"),
-        "postprocessing": _("Measuring"),
-        "restore": _("Returning to the scan's space"),
+        "Preparing the scan": _("Preparing the scan"),
+        "Segmentation (S)": _("Segmentation (S)"),
+        "Tissues (S1)": _("Tissues (S1)"),
+        "Denoising (D)": _("Denoising (D)"),
+        "Structures (S2)": _("Structures (S2)"),
+        "Parcellation (S3)": _("Parcellation (S3)"),
+        "Quality control (R)": _("Quality control (R)"),
+        "Postprocessing": _("Postprocessing"),
+        "Finishing": _("Finishing"),
     }
-    return known.get(stage, stage[:1].upper() + stage[1:])
+    return known.get(stage, stage)
 
 
 def duration(seconds: float) -> str:

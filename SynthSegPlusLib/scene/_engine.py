@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import tempfile
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,6 +13,9 @@ from typing import Any
 
 from SynthSegPlusLib.contract.errors import Cancelled, SynthSegPlusError, WorkerError, error_of_kind
 from SynthSegPlusLib.scene._worker import Worker, WorkerMaker
+
+SILENCE_SECONDS = 5.0
+"""How long a worker that is gone may leave its jobs without a word."""
 
 Progress = Callable[[str, float, float], None]
 """Called with the stage, its fraction and the fraction of the whole (0..1)."""
@@ -55,6 +59,7 @@ class Engine:
         self._makeWorker = makeWorker
         self._worker: Worker | None = None
         self._jobs: dict[str, Job] = {}
+        self._deadSince: float | None = None
         self._log = log or (lambda text: None)
 
     @property
@@ -96,7 +101,11 @@ class Engine:
             return
         for event in self._worker.poll():
             self._take(event)
-        if self._jobs and not self._worker.alive:
+        if not self._jobs or self._worker.alive:
+            self._deadSince = None
+        elif self._deadSince is None:
+            self._deadSince = time.monotonic()
+        elif time.monotonic() - self._deadSince > SILENCE_SECONDS:
             # The client reports the death of its worker; this holds where it could not.
             for job in list(self._jobs.values()):
                 self._finish(job, error=Cancelled() if job.cancelling else WorkerError(

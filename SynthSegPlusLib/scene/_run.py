@@ -22,7 +22,7 @@ class Request:
     """How to run: what to compute, with which model set, on what.
 
     `models` None takes the set found first; `backend` None and `device` "auto" leave the choice to the worker;
-    `threads` None takes all.
+    `threads` None takes all. `resampled` also brings the scan as the networks saw it.
     """
 
     options: SegmentOptions = SegmentOptions()
@@ -30,6 +30,7 @@ class Request:
     backend: str | None = None
     device: str = "auto"
     threads: int | None = None
+    resampled: bool = False
 
     def fields(self) -> dict[str, Any]:
         """As the worker's `segment` command wants them."""
@@ -39,6 +40,7 @@ class Request:
             "backend": self.backend,
             "device": self.device,
             "threads": self.threads,
+            "resampled": self.resampled,
         }
 
 
@@ -68,7 +70,8 @@ class SegmentRun:
             ) from error
         outputs = self._job.folder / "outputs"
         outputs.mkdir()
-        engine.submit(self._job, {"input": str(exported), "outputs": str(outputs), **request.fields()})
+        engine.submit(self._job, {"input": str(exported), "name": self.inputName, "outputs": str(outputs),
+                                  **request.fields()})
 
     @property
     def finished(self) -> bool:

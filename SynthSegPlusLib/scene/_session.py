@@ -131,12 +131,16 @@ class Session:
         self.run = SegmentRun(self.engine, inputNode, request, onProgress, onDone, onError)
         return self.run
 
-    def check(self, exported: Callable[[Path], Path], models: Path | None, onDone: Callable[[Any], None],
+    def check(self, exported: Callable[[Path], Path], models: Path | None, ct: bool, onDone: Callable[[Any], None],
               onError: Callable[[SynthSegPlusError], None]) -> Job:
         """Ask the worker what it sees in a scan, without running. `exported` writes it to a folder: its path."""
         job = Job("check", onDone, onError)
-        path = exported(job.folder)
-        self.engine.submit(job, {"input": str(path), "models": None if models is None else str(models)})
+        try:
+            path = exported(job.folder)
+        except BaseException:
+            job.discard()
+            raise
+        self.engine.submit(job, {"input": str(path), "ct": ct, "models": None if models is None else str(models)})
         self.keepPolling()
         return job
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import vtk
@@ -83,24 +83,26 @@ def summaryRows(reply: SegmentReply, inputName: str) -> list[tuple[str, str, str
         rows.append(("quality threshold", repr(reply.quality.threshold), "Dice"))
         rows += [(f"quality of {region.name}", repr(region.score), "Dice") for region in reply.quality.regions]
     rows += [(f"finding {finding.code}", finding.message, "") for finding in reply.findings]
-    for key in ("mode", "model_set", "device", "version", "started"):
-        value = _recorded(reply, key)
-        if value:
-            rows.append((key.replace("_", " "), value, ""))
+    rows += [(measure, value, "") for measure, value in _provenance(reply.record) if value]
     rows += [(DECISION, "", ""), (COMMENT, "", "")]
     return rows
 
 
-def _recorded(reply: SegmentReply, key: str) -> str:
-    """A value of the run record, wherever the record keeps it; empty when it has none."""
-    record = reply.record
-    for place in (record, record.get("options") or {}):
-        value = place.get(key)
-        if isinstance(value, dict):
-            value = value.get("name")
-        if value is not None:
-            return str(value)
-    return ""
+def _provenance(record: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What a reader wants of the run record; empty where the record has none."""
+    places = {
+        "mode": ("options", "mode"), "model set": ("model_set", "name"), "model version": ("model_set", "version"),
+        "backend": ("backend",), "device": ("device",), "SynthSegPlus version": ("versions", "SynthSegPlus"),
+        "finished": ("finished",),
+    }
+    return [(measure, str(_nested(record, keys))) for measure, keys in places.items()]
+
+
+def _nested(record: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
+    value: Any = record
+    for key in keys:
+        value = value.get(key, "") if isinstance(value, Mapping) else ""
+    return value
 
 
 def readSummary(node: Any, measure: str) -> str:

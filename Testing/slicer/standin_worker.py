@@ -15,7 +15,7 @@ from SynthSegPlusLib.contract.options import SegmentOptions
 from SynthSegPlusLib.contract.protocol import SegmentReply
 from SynthSegPlusLib.labels import parcels, qc_regions, structures
 
-STAGES = ("conform", "segmenter", "postprocessing", "restore")
+STAGES = ("Preparing the scan", "Segmentation (S)", "Postprocessing", "Finishing")
 REGIONS = qc_regions("paper")
 
 
@@ -135,12 +135,13 @@ def answer(job: dict[str, Any], failing: tuple[str, ...] = (), labels: np.ndarra
     return SegmentReply(
         labels=str(write_array_volume(outputs, "labels", labels, affine)),
         parcellation=None if parcels_path is None else str(parcels_path),
-        resampled=None,
+        resampled=str(write_array_volume(outputs, "resampled", data, affine)) if job.get("resampled") else None,
         measures=measures,
         icv_mm3=float((labels > 0).sum()) * voxel,
         quality=quality,
         findings=(),
-        record={"options": options.to_dict(), "model_set": {"name": "stand-in"}, "seconds": 1.0},
+        record={"options": options.to_dict(), "model_set": {"name": "stand-in"}, "warnings": [],
+                "timings": {stage: {"wall_s": 0.25} for stage in STAGES}},
     )
 
 

@@ -158,8 +158,9 @@ def test_the_death_of_the_worker_is_a_sentence_and_the_next_run_works(session, w
     assert session.segment(slicer.util.getNode("T1"), scene.Request()).segmentation is not None
 
 
-def test_a_worker_that_vanishes_without_a_word_ends_the_run_all_the_same(session, worker):
+def test_a_worker_that_vanishes_without_a_word_ends_the_run_all_the_same(session, worker, monkeypatch):
     run = start(session, add_scan())
+    monkeypatch.setattr("SynthSegPlusLib.scene._engine.SILENCE_SECONDS", 0.0)
     worker.hold, worker.alive = True, False
     poll(run, 3)
     assert isinstance(run.error, WorkerError)

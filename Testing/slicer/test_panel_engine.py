@@ -1,0 +1,197 @@
+"""The panel and the console with the real worker, the real engine and the bundled model set."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import slicer
+
+from SynthSegPlusLib import scene
+from SynthSegPlusLib.contract.errors import Cancelled, WorkerError
+from SynthSegPlusLib.labels import structures
+from Testing.slicer.helpers import add_transform, node_names
+
+nilearn = pytest.importorskip("nilearn")
+MNI152 = Path(nilearn.__file__).parent / "datasets" / "data" / "mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz"
+
+TILTED = np.array([[1.92, -0.56, 0.0, -60.0], [0.56, 1.92, 0.0, -70.0], [0.0, 0.0, 2.0, -40.0], [0, 0, 0, 1.0]])
+"""Voxels of 2 mm, turned by 16 degrees about the S axis."""
+
+
+@pytest.fixture(scope="module")
+def brain():
+    """The middle of the MNI152 brain, [i, j, k] at 2 mm: small, so that a run takes seconds."""
+    node = slicer.util.loadVolume(str(MNI152))
+    data = slicer.util.arrayFromVolume(node).transpose(2, 1, 0)[40:158:2, 60:180:2, 30:140:2].astype(np.float32)
+    slicer.mrmlScene.RemoveNode(node)
+    return data
+
+
+@pytest.fixture
+def logic(slicer_host):
+    """The module's logic on the session that the panel shares; the worker stays between the tests."""
+    slicer_host.load_module()
+    return sys.modules["SynthSegPlus"].SynthSegPlusLogic()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _end_of_worker():
+    yield
+    if "SynthSegPlus" in sys.modules:
+        sys.modules["SynthSegPlus"].SynthSegPlusLogic().close()
+    assert not workers()
+
+
+def workers() -> list[psutil.Process]:
+    """Worker processes that this process started and that still run."""
+    found = []
+    for child in psutil.Process().children(recursive=True):
+        try:
+            if "SynthSegPlusLib.inference.worker" in " ".join(child.cmdline()):
+                found.append(child)
+        except psutil.Error:
+            continue
+    return found
+
+
+def add(data, affine=None, name="Brain"):
+    affine = np.diag([2.0, 2.0, 2.0, 1.0]) if affine is None else affine
+    return slicer.util.addVolumeFromArray(data.transpose(2, 1, 0), affine, name)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are POSIX")
+def test_a_worker_killed_from_outside_is_explained_and_the_next_run_works(slicer_host, brain, logic):
+    node = add(brain)
+    run = logic.start(node, mode="fast", threads=2)
+    assert slicer_host.wait_until(lambda: bool(workers()), 30)
+    os.kill(workers()[0].pid, signal.SIGKILL)
+    assert slicer_host.wait_until(lambda: run.finished, 10)
+    assert isinstance(run.error, WorkerError)
+    assert "memory" in str(run.error)
+    assert "try again" in str(run.error)
+    assert logic.segment(node, mode="fast", threads=2).segmentation is not None
+
+
+def test_load_apply_see(slicer_host, brain, logic):
+    node = add(brain)
+    widget = slicer_host.open_panel()
+    try:
+        widget._parameterNode.inputVolume = node
+        widget._parameterNode.threads = 2
+        assert slicer_host.wait_until(lambda: widget.ui.applyButton.enabled, 60)
+        seen = []
+        widget.ui.progressBar.connect("valueChanged(int)", seen.append)
+        widget.ui.applyButton.click()
+        assert slicer_host.wait_until(lambda: widget.panel.result is not None, 180), widget.panel.session.log
+        result = widget.panel.result
+        assert [n.GetName() for n in (result.segmentation, result.volumes, result.summary)] == [
+            "Brain segmentation", "Brain volumes", "Brain summary"]
+        assert len(set(seen)) > 2
+        labels, affine = scene.arrayAndAffine(result.segmentation)
+        assert set(np.unique(labels)) <= set(structures("2.0").values)
+        assert len(np.unique(labels)) > 10
+        np.testing.assert_allclose(affine[:3, :3], np.eye(3), atol=1e-6)
+        assert result.icvMm3 == pytest.approx(sum(row.volume_mm3 for row in result.measures), rel=1e-9)
+        assert result.record["model_set"]["name"] == widget.panel.model.modelSet.name
+        assert scene.isShown(result)
+    finally:
+        slicer_host.close_panel()
+
+
+def test_console_panel_and_python_give_the_same_labels_and_volumes(slicer_host, brain, logic, root, tmp_path):
+    node = add(brain, TILTED)
+    nodes = logic.segment(node, mode="fast", threads=2)
+    # The node's own affine: Slicer keeps spacing and directions apart, which rounds in the last digit.
+    np.savez(tmp_path / "in.npz", data=brain, affine=scene.affineOf(node))
+    code = f"""
+import json, numpy as np
+from SynthSegPlusLib import ModelSet, Segmenter, Volume
+stored = np.load({str(tmp_path / "in.npz")!r})
+result = Segmenter(ModelSet.find(), mode="fast", threads=2).segment(Volume(stored["data"], stored["affine"]))
+np.savez({str(tmp_path / "out.npz")!r}, labels=result.labels.data, affine=result.labels.affine)
+print("ROWS" + json.dumps(result.volumes.to_rows()))
+"""
+    finished = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, timeout=180)
+    assert finished.returncode == 0, finished.stderr
+    labels, affine = scene.arrayAndAffine(nodes.segmentation)
+    expected = np.load(tmp_path / "out.npz")
+    np.testing.assert_array_equal(labels, expected["labels"])
+    np.testing.assert_allclose(affine, expected["affine"], atol=1e-6)
+    rows = json.loads(finished.stdout.partition("ROWS")[2])
+    # json writes NaN; compared as text, so that NaN equals NaN.
+    assert json.dumps(nodes.measures.to_rows()) == json.dumps(rows)
+
+
+def test_the_labels_follow_the_scan_when_it_is_tilted_and_moved(slicer_host, brain, logic):
+    node = add(brain, TILTED, "tilted")
+    add_transform(node)
+    tilted = logic.segment(node, mode="fast", grid="native", threads=2)
+    straight = logic.segment(add(brain, name="straight"), mode="fast", grid="native", threads=2)
+    labels, made = scene.arrayAndAffine(tilted.segmentation)
+    expected, _ = scene.arrayAndAffine(straight.segmentation)
+    assert (labels > 0).any()
+    assert (labels == expected).mean() > 0.99
+    np.testing.assert_allclose(made, scene.affineOf(node), atol=1e-6)
+    assert tilted.segmentation.GetTransformNodeID() == node.GetTransformNodeID()
+
+
+def test_left_stays_left_for_a_left_handed_scan(slicer_host, brain, logic):
+    flipped = np.diag([-2.0, 2.0, 2.0, 1.0])
+    flipped[0, 3] = 2.0 * (brain.shape[0] - 1)
+    left_handed = logic.segment(add(brain[::-1].copy(), flipped, "flipped"), mode="fast", grid="native", threads=2)
+    straight = logic.segment(add(brain, name="straight"), mode="fast", grid="native", threads=2)
+    one, _ = scene.arrayAndAffine(left_handed.segmentation)
+    other, _ = scene.arrayAndAffine(straight.segmentation)
+    assert (one[::-1] == other).mean() > 0.999
+
+
+def test_the_bundled_worker_checks_the_scan_before_the_run(slicer_host, brain, logic):
+    node = add(brain)
+    widget = slicer_host.open_panel()
+    try:
+        widget._parameterNode.inputVolume = node
+        assert slicer_host.wait_until(lambda: "Advised mode" in widget.ui.foundLabel.text, 60), logic.session.log
+    finally:
+        slicer_host.close_panel()
+
+
+@pytest.mark.parametrize("stage", ["", "Preparing the scan", "Segmentation (S)", "Postprocessing"])
+def test_cancel_in_any_stage_ends_the_run_within_two_seconds(slicer_host, brain, logic, stage):
+    node = add(brain)
+    before = node_names()
+    seen, errors = [], []
+    run = logic.start(node, mode="fast", threads=2, onProgress=lambda *p: seen.append(p[0]), onError=errors.append)
+    if stage:
+        assert slicer_host.wait_until(lambda: stage in seen or run.finished, 120)
+    asked = time.monotonic()
+    run.cancel()
+    assert slicer_host.wait_until(lambda: run.finished, 10)
+    assert time.monotonic() - asked < 2.0
+    if run.error is not None:
+        assert isinstance(run.error, Cancelled)
+        assert node_names() == before
+    assert len(workers()) <= 1
+
+
+@pytest.mark.long
+def test_a_hundred_starts_and_cancels_leave_no_process_file_or_node(slicer_host, brain, logic):
+    node = add(brain)
+    before = node_names()
+    for cycle in range(100):
+        run = logic.start(node, mode="fast", threads=2)
+        slicer_host.process_events(20 * (cycle % 8))
+        run.cancel()
+        assert slicer_host.wait_until(lambda run=run: run.finished, 10)
+    assert node_names() == before
+    assert len(workers()) <= 1
+    logic.close()
+    assert not workers()

@@ -1,0 +1,219 @@
+"""Clicks on the real widgets: verdict, switch, table, review, export, log."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import slicer
+
+from SynthSegPlusLib import scene
+from Testing.slicer.helpers import add_scan, any_set, open_panel
+
+
+@pytest.fixture(autouse=True)
+def model_set(monkeypatch):
+    monkeypatch.setattr("SynthSegPlusLib.panel._modelPart.ModelSet.find", lambda folder: any_set())
+
+
+@pytest.fixture
+def opened(slicer_host):
+    """A panel that shows a result in which cortex and thalamus failed."""
+    add_scan()
+    with open_panel(slicer_host, failing=("cortex", "thalamus")) as opened:
+        opened.parameters.parcellation = True
+        opened.parameters.opacity = 1.0
+        opened.apply()
+        slicer.util.resetSliceViews()
+        slicer_host.process_events()
+        yield opened
+
+
+def row_of(opened, label):
+    return next(index for index, row in enumerate(opened.panel.table._rows) if row.label == label)
+
+
+def click_row(opened, label):
+    opened.ui.measuresTable.setCurrentCell(row_of(opened, label), 0)
+    opened.ui.measuresTable.cellClicked.emit(row_of(opened, label), 0)
+
+
+def pixel_at(label, opened):
+    position = scene.centreOf(opened.panel.result.parcellation, label)
+    view = slicer.app.layoutManager().sliceWidget("Red").sliceView()
+    row, column = view.pixel_of_ras(list(position))
+    return view.pixels()[row, column].astype(int)
+
+
+def test_the_verdict_names_what_failed_in_words_and_numbers(opened):
+    assert "Failed: 2 of 10 regions below 0.65" in opened.ui.verdictLabel.text
+    assert "cortex 0.40, thalamus 0.40" in opened.ui.summaryLabel.text
+    icv = opened.panel.result.icvMm3 / 1000
+    assert f"{icv:.0f} mL" in opened.ui.summaryLabel.text
+    assert "Not for diagnosis" in opened.ui.summaryLabel.text
+    assert "Not for diagnosis" in opened.ui.noticeLabel.text
+
+
+def test_the_switch_recolours_views_and_table_and_explains_the_colours(opened, slicer_host):
+    click_row(opened, 1035)
+    slicer_host.process_events()
+    assert np.abs(pixel_at(1035, opened) - scene.labelOf(1035).colour).max() <= 3
+    opened.ui.qualityButton.click()
+    slicer_host.process_events()
+    assert np.abs(pixel_at(1035, opened) - scene.shade(0.40, 0.65)).max() <= 3
+    assert "cortex" in opened.ui.legendLabel.text
+    assert "not scored" in opened.ui.legendLabel.text
+    icon = opened.ui.measuresTable.item(row_of(opened, 17), 0).icon().pixmap(12, 12).toImage()
+    assert icon.pixelColor(5, 5).getRgb()[:3] == scene.shade(0.80, 0.65)
+    opened.ui.anatomyButton.click()
+    slicer_host.process_events()
+    assert np.abs(pixel_at(1035, opened) - scene.labelOf(1035).colour).max() <= 3
+    assert opened.parameters.colourBy.value == "anatomy"
+
+
+def test_the_other_switch_chooses_the_labelmap(opened):
+    layer = slicer.app.layoutManager().sliceWidget("Red").mrmlSliceCompositeNode()
+    opened.ui.segmentationButton.click()
+    assert layer.GetLabelVolumeID() == opened.panel.result.segmentation.GetID()
+    opened.ui.parcellationButton.click()
+    assert layer.GetLabelVolumeID() == opened.panel.result.parcellation.GetID()
+
+
+def test_opacity_and_outline_act_at_once(opened):
+    layer = slicer.app.layoutManager().sliceWidget("Red")
+    opened.ui.opacitySlider.value = 0.25
+    assert layer.mrmlSliceCompositeNode().GetLabelOpacity() == pytest.approx(0.25)
+    opened.ui.outlineCheck.click()
+    assert layer.mrmlSliceNode().GetUseLabelOutline()
+
+
+def test_a_click_on_a_row_moves_all_slices_to_the_structure(opened):
+    for label in (17, 53, 1022):
+        click_row(opened, label)
+        expected = scene.centreOf(opened.panel.result.parcellation, label)
+        for name, axis in (("Red", 2), ("Yellow", 0), ("Green", 1)):
+            view = slicer.app.layoutManager().sliceWidget(name).mrmlSliceNode()
+            assert view.GetSliceToRAS().GetElement(axis, 3) == pytest.approx(expected[axis], abs=1e-6)
+
+
+def test_the_table_lists_every_structure_with_its_numbers(opened):
+    table = opened.ui.measuresTable
+    assert table.rowCount == 100
+    texts = [table.item(row_of(opened, 17), column).text() for column in range(7)]
+    measure = opened.panel.result.measures[17]
+    assert texts == ["Hippocampus", "L", f"{measure.volume_mm3 / 1000:.2f}", f"{100 * measure.fraction_of_icv:.2f}",
+                     "hippocampus", "0.80", "\u2713 pass"]
+    assert table.item(row_of(opened, 11), 6).text() == "\u2013 not scored"
+    assert table.item(row_of(opened, 11), 5).text() == ""
+
+
+def test_failed_only_hides_what_passed_and_what_was_not_scored(opened):
+    opened.ui.failedCheck.click()
+    labels = set(opened.panel.table.labels())
+    assert {3, 42, 10, 49, 1035} <= labels
+    assert not labels & {17, 11, 4}
+    opened.ui.failedCheck.click()
+    assert len(opened.panel.table.labels()) == 100
+
+
+def test_the_search_finds_names_sides_and_regions(opened):
+    opened.ui.filterEdit.text = "hippocampus"
+    assert opened.panel.table.labels() == [17, 53]
+    opened.ui.filterEdit.text = "ctx-rh-insula"
+    assert opened.panel.table.labels() == [2035]
+
+
+def test_a_click_on_a_header_sorts_by_number_and_again_the_other_way(opened):
+    header = opened.ui.measuresTable.horizontalHeader()
+    header.sectionClicked.emit(2)
+    volumes = [opened.panel.result.measures[label].volume_mm3 for label in opened.panel.table.labels()]
+    assert volumes == sorted(volumes)
+    header.sectionClicked.emit(2)
+    volumes = [opened.panel.result.measures[label].volume_mm3 for label in opened.panel.table.labels()]
+    assert volumes == sorted(volumes, reverse=True)
+    header.sectionClicked.emit(5)
+    first = opened.panel.result.measures[opened.panel.table.labels()[0]]
+    assert first.qc_score is None
+    click_row(opened, 42)
+    assert opened.panel.review.label == 42
+
+
+def test_the_reviewer_accepts_rejects_and_comments(opened):
+    result = opened.panel.result
+    assert not opened.ui.acceptButton.enabled
+    click_row(opened, 17)
+    opened.ui.rejectButton.click()
+    assert scene.decisionOf(result, 17) is scene.Decision.REJECT
+    assert opened.ui.measuresTable.item(row_of(opened, 17), 0).text() == "Hippocampus \u2715"
+    opened.ui.commentEdit.text = "cut off"
+    opened.ui.commentEdit.editingFinished.emit()
+    assert scene.commentOn(result, 17) == "cut off"
+    click_row(opened, 53)
+    assert opened.ui.commentEdit.text == ""
+    assert not opened.ui.rejectButton.checked
+    click_row(opened, 17)
+    assert opened.ui.commentEdit.text == "cut off"
+    assert opened.ui.rejectButton.checked
+    opened.ui.rejectButton.click()
+    assert scene.decisionOf(result, 17) is scene.Decision.NONE
+    opened.ui.scanDecisionCombo.activated.emit(2)
+    assert scene.decisionOf(result) is scene.Decision.REJECT
+
+
+def test_export_writes_to_the_folder_and_names_the_files(opened, tmp_path):
+    opened.ui.exportButton.click()
+    assert "Choose a folder" in opened.ui.exportedLabel.text
+    opened.ui.exportFolderEdit.currentPath = str(tmp_path / "out")
+    opened.ui.exportLabelmapsCheck.click()
+    opened.ui.exportButton.click()
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "T1_summary.csv", "T1_summary.json", "T1_volumes.csv"]
+    assert "T1_volumes.csv" in opened.ui.exportedLabel.text
+
+
+def test_segments_and_surfaces_are_made_once(opened):
+    opened.ui.segmentsButton.click()
+    first = opened.panel.result.segmentationNode
+    assert first.GetSegmentation().GetNumberOfSegments() > 32
+    opened.ui.surfacesButton.click()
+    assert opened.panel.result.segmentationNode is first
+    assert first.GetSegmentation().ContainsRepresentation("Closed surface")
+
+
+def test_another_scan_shows_its_own_result_or_none(opened, slicer_host):
+    other = add_scan("T2")
+    opened.choose(other)
+    assert not opened.ui.resultSection.visible
+    opened.choose(slicer.util.getNode("T1"))
+    assert opened.ui.resultSection.visible
+    assert opened.panel.result.segmentation.GetName() == "T1 segmentation"
+
+
+def test_a_deleted_result_disappears_from_the_panel(opened):
+    slicer.mrmlScene.RemoveNode(opened.panel.result.segmentation)
+    assert not opened.ui.resultSection.visible
+
+
+def test_a_loaded_bundle_shows_its_result_again(opened, slicer_host, tmp_path):
+    opened.ui.qualityButton.click()
+    path = str(tmp_path / "saved.mrb")
+    assert slicer.util.saveScene(path)
+    slicer.mrmlScene.Clear(0)
+    assert not opened.ui.resultSection.visible
+    slicer.util.loadScene(path)
+    slicer_host.process_events()
+    assert opened.parameters.inputVolume.GetName() == "T1"
+    assert opened.ui.resultSection.visible
+    assert "Failed: 2 of 10" in opened.ui.verdictLabel.text
+    assert opened.ui.qualityButton.checked
+
+
+def test_the_diagnostics_tell_versions_options_and_log_and_nothing_of_the_image(opened):
+    opened.ui.copyButton.click()
+    text = slicer.app.clipboard().text()
+    for expected in ("SynthSegPlus: ", "Slicer: ", "model set: stand-in 1", '"mode": "robust"', "Done: fail"):
+        assert expected in text
+
+
+def test_the_log_is_written_when_its_section_is_open(opened):
+    opened.ui.logSection.collapsed = False
+    assert "Done: fail" in opened.ui.logText.toPlainText()
