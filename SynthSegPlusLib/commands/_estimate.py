@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -22,6 +23,8 @@ from SynthSegPlusLib.networks import RegressorSpec, UNetSpec, estimate_memory
 EFFICIENCY = 0.5
 OVERHEAD_SECONDS = 8.0
 BASE_BYTES = 1.2e9
+
+Shape = tuple[int, int, int]
 
 
 def describe(made: Plan, choice: Choice, device: str, resume: bool) -> str:
@@ -40,7 +43,7 @@ def describe(made: Plan, choice: Choice, device: str, resume: bool) -> str:
             lines.append(f"keep        {job.scan}")
             continue
         try:
-            seconds, needed = forecast(grid_of(job, choice), choice, rate)
+            seconds, needed = forecast(grids_of(job, choice), choice, rate)
         except SynthSegPlusError as error:
             lines.append(f"would fail  {job.scan}: {error}")
             continue
@@ -53,16 +56,27 @@ def describe(made: Plan, choice: Choice, device: str, resume: bool) -> str:
     return "\n".join(lines)
 
 
-def forecast(grid: tuple[int, int, int], choice: Choice, rate: float) -> tuple[float, float]:
-    """(seconds, bytes) for one scan on a working grid, at a matrix rate in FLOP/s."""
+@dataclass(frozen=True)
+class Grids:
+    """Voxels of a scan where the networks work (padded) and where its results lie (1 mm)."""
+
+    working: Shape
+    output: Shape
+
+
+def forecast(grids: Grids, choice: Choice, rate: float) -> tuple[float, float]:
+    """(seconds, bytes of the whole process) for one scan, at a matrix rate in FLOP/s."""
+    from SynthSegPlusLib.inference._memory import BRAIN_SHARE, MAPS_BYTES
+
     seconds, needed = OVERHEAD_SECONDS, 0.0
     for role in choice.roles():
-        shape = choice.model_set.quality.grid if isinstance(role.network, RegressorSpec) else grid
+        shape = choice.model_set.quality.grid if isinstance(role.network, RegressorSpec) else grids.working
         passes = 2 if _averages(choice, role.name) else 1
         seconds += passes * operations(role.network, shape) / (rate * EFFICIENCY)
         needed = max(needed, estimate_memory(role.network, shape, choice.options.precision))
-    channels = len(choice.model_set.table)
-    return seconds, needed + BASE_BYTES + 4.0 * math.prod(grid) * channels
+    working, output = math.prod(grids.working), math.prod(grids.output)
+    posteriors = 4.0 * len(choice.model_set.table) * (working + BRAIN_SHARE * output)
+    return seconds, needed + BASE_BYTES + posteriors + MAPS_BYTES * (working + output)
 
 
 def _averages(choice: Choice, role: str) -> bool:
@@ -94,8 +108,8 @@ def _level(name: str, levels: int) -> int:
     return 0 if "likelihood" in parts else levels - 1
 
 
-def grid_of(job: Job, choice: Choice) -> tuple[int, int, int]:
-    """Voxels of the padded working grid of a scan."""
+def grids_of(job: Job, choice: Choice) -> Grids:
+    """The grids of a scan, from its header."""
     from SynthSegPlusLib.volume import Volume
 
     model_set = choice.model_set
@@ -105,7 +119,7 @@ def grid_of(job: Job, choice: Choice) -> tuple[int, int, int]:
         extent = np.minimum(extent, np.max(choice.options.crop))
     padding = model_set.padding
     sizes = [max(_up(length / model_set.working_resolution_mm, padding.multiple), padding.minimum) for length in extent]
-    return sizes[0], sizes[1], sizes[2]
+    return Grids((sizes[0], sizes[1], sizes[2]), (_up(extent[0], 1), _up(extent[1], 1), _up(extent[2], 1)))
 
 
 def _up(length: float, multiple: int) -> int:
