@@ -7,6 +7,7 @@ import ctypes
 import importlib
 import importlib.util
 import json
+import logging
 import os
 import platform
 import subprocess
@@ -232,6 +233,8 @@ def _quiet() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # leave the GPU's memory to others too
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    # Every scan has its own shape; that a function is traced anew for it is no news to anybody.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 
 def _has_device(found: Backend, wanted: tuple[str, int | None]) -> bool:
