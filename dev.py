@@ -27,14 +27,16 @@ HOST_LIBRARIES = {
     "libEGL.so.1": "libegl1",
     "libEGL_mesa.so.0": "libegl-mesa0",
     "libGL.so.1": "libgl1",
-    "libOSMesa.so.8": "libosmesa6",
     "libxkbcommon.so.0": "libxkbcommon0",
     "libdbus-1.so.3": "libdbus-1-3",
     "libfontconfig.so.1": "libfontconfig1",
-    "libX11.so.6": "libx11-6",
-    "libXrender.so.1": "libxrender1",
-    "libXcursor.so.1": "libxcursor1",
-    "libSM.so.6": "libsm6",
+    "libglib-2.0.so.0": "libglib2.0-0",
+    # For a window on a screen, real or virtual.
+    "libxcb-cursor.so.0": "libxcb-cursor0",
+    "libxcb-icccm.so.4": "libxcb-icccm4",
+    "libxcb-keysyms.so.1": "libxcb-keysyms1",
+    "libxcb-shape.so.0": "libxcb-shape0",
+    "libxkbcommon-x11.so.0": "libxkbcommon-x11-0",
 }
 
 

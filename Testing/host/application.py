@@ -64,8 +64,8 @@ class Application(QObject):
         for module in core.modules.values():
             self._manager.add(module)
         self._layout: Any = None
-        self._settings_file = str(core.folder / "Slicer.ini")
-        self._settings = QtCore.QSettings(self._settings_file, QtCore.QSettings.IniFormat)
+        self._settings = QtCore.QSettings()
+        self._settings_file = self._settings.fileName()
         self._render_pauses = 0
         self._options = types.SimpleNamespace(runPythonAndExit=False, noMainWindow=True)
         self.exit_status: int | None = None

@@ -30,6 +30,7 @@ class Host:
         self.qt = pythonqt.install()
         self.qt_application = QtWidgets.QApplication.instance() or QtWidgets.QApplication(sys.argv[:1])
         _set_style(self.qt_application)
+        _keep_settings_in(self.folder)
         from . import ui_loader  # noqa: F401 - puts QUiLoader and all stand-ins in place
         from .application import Application, make_python_slicer
         from .core import Core
@@ -203,6 +204,16 @@ def _offscreen_window() -> str | None:
 
 def _set_style(application: Any) -> None:
     application.setStyle("Fusion")  # the same everywhere, so that screenshots compare
+
+
+def _keep_settings_in(folder: Path) -> None:
+    """`qt.QSettings()` is Slicer's settings file, and never one of the person's own."""
+    from PySide6 import QtCore
+
+    QtCore.QCoreApplication.setOrganizationName("NA-MIC")
+    QtCore.QCoreApplication.setApplicationName("Slicer")
+    QtCore.QSettings.setDefaultFormat(QtCore.QSettings.IniFormat)
+    QtCore.QSettings.setPath(QtCore.QSettings.IniFormat, QtCore.QSettings.UserScope, str(folder / "settings"))
 
 
 def _install_python_modules() -> None:

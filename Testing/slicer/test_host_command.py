@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +43,34 @@ def test_panel_and_views_are_written_as_one_picture(tmp_path):
     image = QtGui.QImage(str(picture))
     size = image.size() if callable(image.size) else image.size
     assert (size.width(), size.height()) == (1000, 700)
+
+
+def test_a_window_opens_on_a_screen(tmp_path):
+    if shutil.which("xvfb-run") is None:
+        pytest.skip("xvfb-run is not installed (Debian: xvfb xauth), and a real screen would show the window")
+    script = tmp_path / "window.py"
+    script.write_text(
+        "from Testing import host\n"
+        "started = host.start()\n"
+        "started.load_module('Testing/host/example/HostExample.py')\n"
+        "window = started.make_window('HostExample', (800, 600))\n"
+        "started.process_events(200)\n"
+        "print(started.qt_application.platformName, window.visible)\n"
+        "started.stop()\n",
+        encoding="utf-8",
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "QT_QPA_PLATFORM"}
+    finished = subprocess.run(
+        ["xvfb-run", "-a", sys.executable, str(script)],
+        cwd=ROOT,
+        env={**environment, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.split() == ["xcb", "True"]
 
 
 def test_a_scan_that_is_not_there_is_named(tmp_path):

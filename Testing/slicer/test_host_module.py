@@ -196,6 +196,7 @@ def test_settings_are_kept_in_the_hosts_own_file(slicer_host):
 
     slicer.app.userSettings().setValue("Example/Key", "value")
     assert slicer.app.userSettings().value("Example/Key") == "value"
+    assert slicer.util.settingsValue("Example/Key", "default") == "value"
     assert slicer.app.slicerUserSettingsFilePath.startswith(str(slicer_host.folder))
 
 
