@@ -4,31 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
 from SynthSegPlusLib.contract.errors import Cancelled, InputError
+from SynthSegPlusLib.networks._backend import chosen_backend, on_device
 from SynthSegPlusLib.networks._inputs import Inputs
-from SynthSegPlusLib.networks._regressor import build_regressor
 from SynthSegPlusLib.networks._specs import RegressorSpec, UNetSpec
-from SynthSegPlusLib.networks._unet import build_unet
-from SynthSegPlusLib.networks._weights import load_weights
+from SynthSegPlusLib.networks._weights import read_weights
 
 Precision = Literal["float32", "bfloat16", "float16"]
 Progress = Callable[[float], object]
 CancelFlag = Callable[[], bool]
+T = TypeVar("T")
+
+CPU_CHUNK_VOXELS = 400_000
+"""Voxels of the finest level that are worked on at a time: features of a chunk should stay near the cache."""
+
+GPU_CHUNK_VOXELS = 2_400_000
+"""A GPU wants larger pieces, and its memory holds them."""
 
 
 class Network:
-    """A segmenter or denoiser with its weights, run without Keras' usual memory."""
+    """A segmenter or denoiser with its weights. Made by `load_network`."""
 
     def __init__(self, spec: UNetSpec, path: str | Path, precision: Precision = "float32", device: str | None = None):
         self.spec = spec
         self.precision = precision
-        self.device = device
-        self._model = build_unet(spec)
-        load_weights(self._model, path, spec.prefix)
+        self.device = _device(device)
+        weights = read_weights(path, spec.layers())
+        with on_device(self.device):
+            from SynthSegPlusLib.networks.lean._unet import LeanUNet
+
+            self._lean = LeanUNet(spec, weights, *_way_of_computing(precision, self.device))
 
     def slabs(
         self,
@@ -38,14 +47,12 @@ class Network:
     ) -> Iterator[tuple[slice, np.ndarray]]:
         """Run and hand out the softmax in slabs along x, in order and without overlap.
 
-        Yields ``(planes, posteriors)``: a slice of the x axis and float32 [planes, Y, Z, n_labels].
+        Yields ``(planes, posteriors)``: a slice of the x axis and float32 [planes, Y, Z, n_labels]. Most
+        of the work is done before the first slab comes. Raises `Cancelled` when ``cancelled()`` is true
+        between two pieces of work, and `InputError` for an input of the wrong channels or grid.
         """
-        inputs = _checked(self.spec, inputs)
-        _stop_if(cancelled)
-        posteriors = np.asarray(self._model(inputs.slab(0, inputs.shape[0])[None], training=False)[0])
-        yield slice(0, inputs.shape[0]), posteriors
-        if progress is not None:
-            progress(1.0)
+        for planes, posteriors in self._chunks(inputs, progress, cancelled):
+            yield planes, _numpy(posteriors)
 
     def softmax(
         self, inputs: Inputs | np.ndarray, progress: Progress | None = None, cancelled: CancelFlag | None = None
@@ -61,35 +68,52 @@ class Network:
         self, inputs: Inputs | np.ndarray, progress: Progress | None = None, cancelled: CancelFlag | None = None
     ) -> np.ndarray:
         """Channel of the largest posterior (the lowest on ties), uint8 [X, Y, Z]; the posteriors are never whole."""
+        from keras import ops
+
         inputs = Inputs.of(inputs)
         out = np.empty(inputs.shape, np.uint8)
-        for planes, posteriors in self.slabs(inputs, progress, cancelled):
-            out[planes] = posteriors.argmax(-1)
+        for planes, posteriors in self._chunks(inputs, progress, cancelled):
+            with on_device(self.device):
+                out[planes] = _numpy(ops.cast(ops.argmax(posteriors, axis=-1), "uint8"))
         return out
+
+    def _chunks(
+        self, inputs: Inputs | np.ndarray, progress: Progress | None, cancelled: CancelFlag | None
+    ) -> Iterator[tuple[slice, Any]]:
+        inputs = _checked(self.spec, inputs)
+        tick = _tick(self._lean.work(inputs.shape), progress, cancelled)
+        start = 0
+        for posteriors in _on_device(self.device, self._lean.run(inputs, tick)):
+            yield slice(start, start + posteriors.shape[0]), posteriors
+            start += posteriors.shape[0]
 
 
 class Regressor:
-    """A quality regressor with its weights."""
+    """A quality regressor with its weights. Made by `load_regressor`."""
 
     def __init__(
         self, spec: RegressorSpec, path: str | Path, precision: Precision = "float32", device: str | None = None
     ):
         self.spec = spec
         self.precision = precision
-        self.device = device
-        self._model = build_regressor(spec)
-        load_weights(self._model, path, spec.prefix)
+        self.device = _device(device)
+        weights = read_weights(path, spec.layers())
+        with on_device(self.device):
+            from SynthSegPlusLib.networks.lean._regressor import LeanRegressor
+
+            self._lean = LeanRegressor(spec, weights, *_way_of_computing(precision, self.device))
 
     def predict(
         self, groups: np.ndarray, progress: Progress | None = None, cancelled: CancelFlag | None = None
     ) -> np.ndarray:
-        """Raw scores, float32 [n_outputs], of a map of group indices, whole numbers [X, Y, Z]."""
+        """Raw scores, float32 [n_outputs], of a map of group indices, whole numbers [X, Y, Z].
+
+        Raises `Cancelled` and `InputError` as `Network.slabs` does.
+        """
         inputs = _checked(self.spec, Inputs(groups=groups, n_groups=self.spec.in_channels))
-        _stop_if(cancelled)
-        scores = np.asarray(self._model(inputs.slab(0, inputs.shape[0])[None], training=False)[0])
-        if progress is not None:
-            progress(1.0)
-        return scores
+        tick = _tick(self._lean.work(inputs.shape), progress, cancelled)
+        with on_device(self.device):
+            return _numpy(self._lean.run(inputs, tick))
 
 
 def load_network(
@@ -110,13 +134,27 @@ def load_regressor(
     return Regressor(spec, path, precision, device)
 
 
-def estimate_memory(spec: UNetSpec | RegressorSpec, shape: tuple[int, int, int], precision: Precision) -> int:
-    """Bytes that running ``spec`` on a grid ``shape`` needs at most, its input and output not counted."""
-    voxels = int(np.prod(shape))
-    return voxels * spec.features * 4 * 8
+def _device(device: str | None) -> str:
+    if device is not None:
+        return device
+    chosen = chosen_backend()
+    return chosen.device if chosen else "cpu"
 
 
-def _checked(spec: Any, inputs: Inputs | np.ndarray) -> Inputs:
+def _way_of_computing(precision: Precision, device: str) -> tuple[Any, int]:
+    """How the layers compute on this backend and device, and the size of a chunk."""
+    import keras
+
+    from SynthSegPlusLib.networks.lean._compile import Fusion, fusion_of
+    from SynthSegPlusLib.networks.lean._layers import Arithmetic
+
+    fusion = fusion_of(keras.backend.backend(), device)
+    # In 16 bits the additions of minimal filtering cost more precision than the products save time.
+    filtered = fusion is Fusion.AROUND and precision == "float32"
+    return Arithmetic(precision, filtered, fusion), CPU_CHUNK_VOXELS if device == "cpu" else GPU_CHUNK_VOXELS
+
+
+def _checked(spec: UNetSpec | RegressorSpec, inputs: Inputs | np.ndarray) -> Inputs:
     inputs = Inputs.of(inputs)
     if inputs.channels != spec.in_channels:
         raise InputError(f"Network {spec.prefix} takes {spec.in_channels} channels and was given {inputs.channels}.")
@@ -127,6 +165,33 @@ def _checked(spec: Any, inputs: Inputs | np.ndarray) -> Inputs:
     return inputs
 
 
-def _stop_if(cancelled: CancelFlag | None) -> None:
-    if cancelled is not None and cancelled():
-        raise Cancelled()
+def _tick(total: float, progress: Progress | None, cancelled: CancelFlag | None) -> Callable[[float], None]:
+    done = 0.0
+
+    def tick(work: float) -> None:
+        nonlocal done
+        done += work
+        if cancelled is not None and cancelled():
+            raise Cancelled()
+        if progress is not None:
+            progress(min(1.0, done / total))
+
+    tick(0.0)
+    return tick
+
+
+def _on_device(device: str, items: Iterator[T]) -> Iterator[T]:
+    """The items, each made within the device's context but handed out outside of it."""
+    while True:
+        with on_device(device):
+            try:
+                item = next(items)
+            except StopIteration:
+                return
+        yield item
+
+
+def _numpy(tensor: Any) -> np.ndarray:
+    from keras import ops
+
+    return np.asarray(ops.convert_to_numpy(tensor))

@@ -1,0 +1,197 @@
+"""Layers for chunks: sums of convolutions with what follows them, pooling, and the softmax head."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import Any, Literal
+
+import numpy as np
+from keras import ops
+
+from SynthSegPlusLib.networks.lean._compile import Fusion, compiled, fused
+from SynthSegPlusLib.networks.lean._stream import Window
+from SynthSegPlusLib.networks.lean._terms import Direct, Filtered, Term, upsampled
+from SynthSegPlusLib.networks.lean._upsampling import parity_halo
+from SynthSegPlusLib.networks.lean._winograd import best_outputs
+
+Activation = Literal["elu", "relu", "none"]
+
+
+@dataclass(frozen=True)
+class Affine:
+    """A batch norm at inference: ``x * scale + shift`` per channel, float32 [channels]."""
+
+    scale: np.ndarray
+    shift: np.ndarray
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """How layers compute.
+
+    Attributes
+    ----------
+    precision
+        Type of weights and features.
+    filtered
+        Use minimal filtering along x.
+    fusion
+        How the backend compiles large layers.
+    """
+
+    precision: str = "float32"
+    filtered: bool = False
+    fusion: Fusion = Fusion.NONE
+
+    def tensor(self, array: np.ndarray) -> Any:
+        """Array to tensor, in the precision of the network."""
+        return ops.cast(ops.convert_to_tensor(array), self.precision)
+
+
+class Convolutions:
+    """A sum of convolutions of windows, then bias, residual, activation, affine map.
+
+    Called with one window per kernel and the optional residual chunk; ``large`` says that much is still
+    to come, so that compiling pays. A kernel marked as upsampled takes a window of the coarse volume.
+    ``size`` is the number of kernel weights, a measure of the work per voxel; ``halos`` are the planes
+    that each window needs on either side.
+    """
+
+    def __init__(
+        self,
+        arithmetic: Arithmetic,
+        kernels: list[np.ndarray],
+        upsampled: list[bool],
+        bias: np.ndarray,
+        activation: Activation,
+        affine: Affine | None = None,
+    ) -> None:
+        self.size = sum(kernel.size for kernel in kernels)
+        self.halos = [_halo(len(kernel), coarse) for kernel, coarse in zip(kernels, upsampled, strict=True)]
+        self._arithmetic = arithmetic
+        self._kernels = list(zip(kernels, upsampled, strict=True))
+        self._activation = activation
+        self._values = [arithmetic.tensor(bias)]
+        if affine is not None:
+            self._values += [arithmetic.tensor(affine.scale), arithmetic.tensor(affine.shift)]
+        self._prepared: dict[tuple[Term, ...], list[list[Any]]] = {}
+
+    def __call__(self, *windows: Window, residual: Any = None, large: bool = False) -> Any:
+        terms = tuple(
+            self._term(kernel, coarse, window.here.shape[0])
+            for (kernel, coarse), window in zip(self._kernels, windows, strict=True)
+        )
+        if terms not in self._prepared:  # one entry, unless the grid's size changes how it is cut
+            self._prepared[terms] = [
+                [self._arithmetic.tensor(weight) for weight in term.prepare(kernel)]
+                for term, (kernel, _) in zip(terms, self._kernels, strict=True)
+            ]
+        run = _convolutions(terms, self._activation, self._arithmetic.fusion if large else Fusion.NONE)
+        return run([tuple(window) for window in windows], self._prepared[terms], residual, self._values)
+
+    def _term(self, kernel: np.ndarray, coarse: bool, planes: int) -> Term:
+        size, features = len(kernel), kernel.shape[-1]
+        outputs = best_outputs(planes, size) if self._arithmetic.filtered else 1
+        if coarse:
+            return upsampled(size, features, outputs)
+        return Filtered(size, outputs) if outputs > 1 and size > 1 else Direct(size)
+
+
+def _halo(kernel: int, coarse: bool) -> int:
+    if not coarse:
+        return kernel // 2
+    return 1 if kernel == 3 else parity_halo(kernel)
+
+
+@cache
+def _convolutions(terms: tuple[Term, ...], activation: Activation, fusion: Fusion) -> Callable[..., Any]:
+    """The function of tensors that layers of one kind share."""
+    end = partial(_end, terms, activation)
+    if fusion is Fusion.NONE or all(isinstance(term, Direct) for term in terms):
+        return compiled(partial(_all_phases, terms, activation), fusion)
+    transforms = [_transform(term, fusion) for term in terms]
+    multiplies = [_multiply(term, fusion) for term in terms]
+    finish = fused(end, fusion)
+
+    def run(windows: list[Any], weights: list[list[Any]], residual: Any, values: list[Any]) -> Any:
+        products = [
+            multiply(transform(window), weight)
+            for transform, multiply, window, weight in zip(transforms, multiplies, windows, weights, strict=True)
+        ]
+        return finish(products, residual, values)
+
+    return run
+
+
+@cache
+def _transform(term: Term, fusion: Fusion) -> Callable[..., Any]:
+    return fused(term.transform, fusion)
+
+
+@cache
+def _multiply(term: Term, fusion: Fusion) -> Callable[..., Any]:
+    return compiled(term.multiply, fusion)
+
+
+def _all_phases(
+    terms: tuple[Term, ...], activation: Activation, windows: list[Any], weights: list[list[Any]], residual: Any,
+    values: list[Any],
+) -> Any:  # fmt: skip
+    products = [
+        term.multiply(term.transform(window), weight)
+        for term, window, weight in zip(terms, windows, weights, strict=True)
+    ]
+    return _end(terms, activation, products, residual, values)
+
+
+def _end(terms: tuple[Term, ...], activation: Activation, products: list[Any], residual: Any, values: list[Any]) -> Any:
+    total, *others = [term.combine(product) for term, product in zip(terms, products, strict=True)]
+    dtype = "float32" if others else total.dtype  # sums of several parts are not rounded in between
+    bias, *affine = (ops.cast(value, dtype) for value in values)
+    total = ops.cast(total, dtype)
+    for other in others:
+        total = total + ops.cast(other, dtype)
+    total = total + bias
+    if residual is not None:
+        total = total + ops.cast(residual, dtype)
+    total = {"elu": ops.elu, "relu": ops.relu, "none": lambda x: x}[activation](total)
+    return ops.cast(total * affine[0] + affine[1] if affine else total, values[0].dtype)
+
+
+class Pool:
+    """Batch norm (optional), then the maximum over 2 x 2 x 2 voxels."""
+
+    def __init__(self, arithmetic: Arithmetic, affine: Affine | None = None) -> None:
+        self._values = [] if affine is None else [arithmetic.tensor(affine.scale), arithmetic.tensor(affine.shift)]
+        # The maximum commutes with an affine map of positive scale, and there is less to scale after it.
+        late = affine is None or bool((affine.scale > 0).all())
+        self._run = compiled(_pool_then_scale if late else _scale_then_pool, arithmetic.fusion)
+
+    def __call__(self, chunk: Any) -> Any:
+        return self._run(chunk, self._values)
+
+
+def _pool_then_scale(chunk: Any, values: list[Any]) -> Any:
+    pooled = ops.max_pool(chunk[None], 2, strides=2, padding="valid")[0]
+    return pooled * values[0] + values[1] if values else pooled
+
+
+def _scale_then_pool(chunk: Any, values: list[Any]) -> Any:
+    return _pool_then_scale(chunk * values[0] + values[1], [])
+
+
+class Head:
+    """1 x 1 x 1 convolution [c, n] and softmax over the channels, in float32."""
+
+    def __init__(self, arithmetic: Arithmetic, kernel: np.ndarray, bias: np.ndarray) -> None:
+        self._weights = [ops.convert_to_tensor(value.astype(np.float32)) for value in (kernel, bias)]
+        self._run = compiled(_softmax_head, arithmetic.fusion)
+
+    def __call__(self, chunk: Any) -> Any:
+        return self._run(chunk, *self._weights)
+
+
+def _softmax_head(chunk: Any, kernel: Any, bias: Any) -> Any:
+    return ops.softmax(ops.matmul(ops.cast(chunk, "float32"), kernel) + bias, axis=-1)

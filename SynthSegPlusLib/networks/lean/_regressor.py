@@ -1,0 +1,109 @@
+"""The quality regressor, chunk by chunk."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from SynthSegPlusLib.networks._inputs import Inputs
+from SynthSegPlusLib.networks._specs import RegressorSpec
+from SynthSegPlusLib.networks._weights import Weights
+from SynthSegPlusLib.networks.lean._body import (
+    Body,
+    Tick,
+    batch_norm,
+    consumed,
+    convolved,
+    pooled,
+    ticked,
+)
+from SynthSegPlusLib.networks.lean._layers import Activation, Affine, Arithmetic, Convolutions, Pool
+from SynthSegPlusLib.networks.lean._stream import concatenated, regroup, windows
+
+
+class LeanRegressor(Body):
+    """The network of a `RegressorSpec`, ready to run on label maps."""
+
+    spec: RegressorSpec
+
+    def __init__(self, spec: RegressorSpec, weights: Weights, arithmetic: Arithmetic, chunk_voxels: int) -> None:
+        super().__init__(spec, arithmetic, chunk_voxels)
+        self._published = spec.variant == "published"
+        norms = {name: batch_norm(values) for name, values in weights.items() if "gamma" in values}
+        levels = range(spec.levels)
+        self._convolutions = [self._level(level, weights, norms) for level in levels]
+        self._shortcuts = [
+            self._layer(weights[spec.shortcut(level)], "relu") for level in levels if self._published
+        ]
+        count = spec.levels if self._published else spec.levels - 1
+        self._pools = [Pool(arithmetic, norms[f"{spec.prefix}_bn_down_{level}"]) for level in range(count)]
+        activations: tuple[Activation, Activation] = ("relu", "relu") if self._published else ("elu", "none")
+        self._final = [
+            self._layer(weights[f"{spec.prefix}_final_conv_{index}"], activation)
+            for index, activation in enumerate(activations)
+        ]
+
+    def _level(self, level: int, weights: Weights, norms: dict[str, Affine]) -> list[Convolutions]:
+        spec, layers = self.spec, []
+        for index in range(spec.convolutions):
+            deepest = not self._published and level == spec.levels - 1 and index == spec.convolutions - 1
+            norm = norms[f"{spec.prefix}_bn_down_{level}"] if deepest else None
+            # In the residual block the last ReLU comes after the sum; `Convolutions` adds the residual before it.
+            activation: Activation = "relu" if self._published else "elu"
+            layers.append(self._layer(weights[spec.down(level, index)], activation, norm))
+        return layers
+
+    def _layer(self, values: dict[str, np.ndarray], activation: Activation, norm: Affine | None = None) -> Convolutions:
+        return Convolutions(self.arithmetic, [values["kernel"]], [False], values["bias"], activation, norm)
+
+    def work(self, shape: tuple[int, int, int]) -> float:
+        """What the ticks of one run add up to."""
+        voxels = float(np.prod(shape))
+        layers = [[*convolutions] for convolutions in self._convolutions]
+        for level, shortcut in enumerate(self._shortcuts):
+            layers[level].append(shortcut)
+        total = sum(layer.size * voxels / 8**level for level, found in enumerate(layers) for layer in found)
+        return total + sum(layer.size for layer in self._final) * voxels / 8 ** len(self._pools)
+
+    def run(self, inputs: Inputs, tick: Tick) -> Any:
+        """Raw scores, a tensor [n_outputs], float32."""
+        from keras import ops
+
+        chunks: Iterable[Any] = self.source(inputs)
+        for level, layers in enumerate(self._convolutions):
+            chunks = regroup(consumed(chunks) if level else chunks, self.planes(inputs.shape, level))
+            large = self.is_large(inputs.shape, level)
+            if self._published:
+                chunks = self._residual(layers, self._shortcuts[level], chunks, tick, large)
+            else:
+                for layer in layers:
+                    chunks = convolved(layer, chunks, tick, large)
+            chunks = list(pooled(self._pools[level], chunks) if level < len(self._pools) else chunks)
+        chunks = [concatenated(list(chunks))]
+        for layer in self._final:
+            chunks = convolved(layer, chunks, tick, large=False)
+        features = ops.cast(concatenated(list(chunks)), "float32")
+        return (ops.mean if self._published else ops.max)(features, axis=(0, 1, 2))
+
+    def _residual(
+        self, layers: list[Convolutions], shortcut: Convolutions, chunks: Iterable[Any], tick: Tick, large: bool
+    ) -> Iterator[Any]:
+        """``relu(shortcut(x) + layers(x))``; the shortcut's chunks wait until the other path has its halo."""
+        waiting: deque[Any] = deque()
+        inner: Iterable[Any] = self._forked(layers[:-1], shortcut, chunks, waiting, tick, large)
+        for layer in layers[1:-1]:
+            inner = convolved(layer, inner, tick, large)
+        last = layers[-1]
+        for window in windows(inner, last.halos[0]):
+            yield ticked(last(window, residual=waiting.popleft(), large=large), last, tick)
+
+    def _forked(
+        self, first: list[Convolutions], shortcut: Convolutions, chunks: Iterable[Any], waiting: deque[Any], tick: Tick,
+        large: bool,
+    ) -> Iterator[Any]:  # fmt: skip
+        for window in windows(chunks, shortcut.halos[0]):
+            waiting.append(ticked(shortcut(window, large=large), shortcut, tick))
+            yield ticked(first[0](window, large=large), first[0], tick) if first else window.here
