@@ -122,9 +122,8 @@ class Cascade:
     def _averaged(self, net: Any) -> Iterator[tuple[slice, np.ndarray]]:
         """Posteriors of the scan and of its mirror image, averaged: the only time that all channels are dense."""
         image, update, cancelled = self.conformed.image, self.stages.update, self.stages.is_cancelled
-        last = image.shape[0] - 1
-        if self.rules.flip == "scan":
-            last = self.conformed.inner[0].start + self.conformed.inner[0].stop - 1
+        inner = self.conformed.inner[0] if self.rules.flip == "scan" else slice(0, len(image))
+        last = inner.start + inner.stop - 1
         total = net.softmax(Inputs(image=image), lambda done: update(0.5 * done), cancelled)
         mirrored = _mirrored(image, last)
         for planes, slab in net.slabs(Inputs(image=mirrored), lambda done: update(0.5 + 0.5 * done), cancelled):
@@ -133,6 +132,8 @@ class Cascade:
                 if 0 <= target < len(total):
                     total[target] += posteriors[..., self.table.partners]
                     total[target] *= 0.5
+        # Padding that is not the same on both sides must not reach the scan through the smoothing.
+        total[: inner.start] = total[inner.stop :] = 0.0
         return smooth_slabs(_planes(total), self.rules.segmenter_sigma)
 
     # Posteriors ----------------------------------------------------------------------------------------------

@@ -1,0 +1,109 @@
+"""The reference's numbers with the same (stand-in) weights: labels, volumes and scores of whole runs.
+
+The robust chain is compared network by network elsewhere: with random weights its two hard decisions make it chaotic.
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from SynthSegPlusLib.inference import ModelSet, Segmenter
+from SynthSegPlusLib.volume import Volume
+from Testing.standin import write_standin
+from Testing.volume.phantom import phantom
+
+FIXTURE = Path(__file__).with_name("fixtures") / "phantom.npz"
+
+VOXELS_THAT_MAY_DIFFER = 1e-4
+"""Share of voxels; the reference differs from itself by 9e-6 when its summation order changes."""
+
+VOLUMES_MAY_DIFFER = 5e-3
+"""Relative: the reference's sums in float32 are up to 3.5e-3 off."""
+
+SMALL_MM3 = 100.0
+"""Structures below this are compared within 1 mm3."""
+
+RUNS = {
+    "fast": {"mode": "fast"},
+    "v1": {"mode": "default", "label_version": "1.0"},
+    "default_parc_qc": {"mode": "default", "parcellation": True, "quality": True, "compatibility": True},
+}
+FILES = {
+    "fast": ("synthseg_2.0.h5",),
+    "v1": ("synthseg_1.0.h5",),
+    "v1_qc": ("synthseg_1.0.h5", "synthseg_qc_2.0.h5"),
+    "default_parc_qc": ("synthseg_2.0.h5", "synthseg_parc_2.0.h5", "synthseg_qc_2.0.h5"),
+}
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """A function that makes the stand-in files which a run needs."""
+    folder = tmp_path_factory.mktemp("weights")
+    return lambda run: ModelSet.load(write_standin(folder, *FILES[run]))
+
+
+def segment(model_set, volume, options):
+    result = Segmenter(model_set, device="cpu", threads=2, **options).segment(volume)
+    volumes = {row.name: row.volume_mm3 for row in result.volumes}
+    if result.icv_mm3 is not None:
+        volumes["total intracranial"] = result.icv_mm3
+    return result, (result.parcellation or result.labels).data, volumes
+
+
+def assert_same_labels(ours, theirs):
+    assert ours.shape == theirs.shape
+    assert ours.dtype == np.int32
+    assert np.mean(ours != theirs) < VOXELS_THAT_MAY_DIFFER
+
+
+def assert_same_volumes(ours, names, theirs):
+    assert set(ours) == set(names)
+    for name, value in zip(names, theirs, strict=True):
+        if value < SMALL_MM3:
+            assert ours[name] == pytest.approx(value, abs=1.0), name
+        else:
+            assert ours[name] == pytest.approx(value, rel=VOLUMES_MAY_DIFFER), name
+
+
+@pytest.mark.parametrize("run", ["fast", "v1", pytest.param("default_parc_qc", marks=pytest.mark.long)])
+def test_the_phantoms_labels_volumes_and_scores_are_the_references(weights, run):
+    stored = np.load(FIXTURE)
+    data, affine = phantom()
+    volume = Volume(data, affine.astype(np.float32), "phantom")  # a NIfTI header holds float32
+    result, labels, volumes = segment(weights(run), volume, RUNS[run])
+    assert_same_labels(labels[::2, ::2, ::2], stored[f"{run}_labels"])
+    assert_same_volumes(volumes, stored[f"{run}_names"].tolist(), stored[f"{run}_volumes"])
+    assert result.labels.affine == pytest.approx(stored["affine"], abs=1e-5)
+    if result.quality is not None:
+        scores = {region.name: region.score for region in result.quality.regions}
+        expected = dict(zip(stored["qc_names"].tolist(), stored["qc_scores"].tolist(), strict=True))
+        assert scores == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("run", ["A_fast", "A_v1_qc", "A_default_parc_qc", "B_fast", "C_fast"])
+def test_a_scans_labels_volumes_and_scores_are_the_references(weights, shared, run):
+    golden = shared / "reference" / "golden"
+    scan, _, kind = run.partition("_")
+    options = {**RUNS[kind.removesuffix("_qc") if kind == "v1_qc" else kind], "quality": "qc" in kind}
+    volume = Volume.read(next((golden / "inputs").glob(f"{scan}_*.nii.gz")))
+    result, labels, volumes = segment(weights(kind), volume, options)
+    folder = golden / "runs" / run
+    if (folder / "seg.nii.gz").exists():
+        stored = Volume.read(folder / "seg.nii.gz")
+        assert_same_labels(labels, stored.data)
+        assert result.labels.affine == pytest.approx(stored.affine, abs=1e-5)
+    else:
+        assert_same_labels(labels[::2, ::2, ::2], np.load(folder / "seg_stride2.npz")["seg"])
+    names, values = list(csv.reader((folder / "vol.csv").open()))
+    assert_same_volumes(volumes, names[1:], [float(value) for value in values[1:]])
+    if result.quality is not None:
+        _, scores = list(csv.reader((folder / "qc.csv").open()))
+        assert [region.score for region in result.quality.regions] == pytest.approx(
+            [float(score) for score in scores[1:]], abs=1e-3
+        )
