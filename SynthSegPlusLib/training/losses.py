@@ -67,7 +67,7 @@ def label_dice(labels: Any, probability: Any, epsilon: float) -> tuple[Any, Any,
     from keras import ops
 
     count = probability.shape[-1]
-    flat = ops.reshape(labels, (-1,))
+    flat = ops.cast(ops.reshape(labels, (-1,)), "int32")  # Keras hands targets over as floats
     probability = ops.reshape(probability, (-1, count))
     hit = ops.take_along_axis(probability, flat[:, None], -1)[:, 0]
     both = ops.segment_sum(hit, flat, num_segments=count)

@@ -38,11 +38,8 @@ def plan(subset: bool) -> list[tuple[str, str, float, int | None]]:
     """(map, contrast, spacing, axis) of every scan: all 240, or 24 that visit every contrast and spacing."""
     if not subset:
         return [(one, contrast, *spacing) for one in TEST_MAPS for contrast in CONTRASTS for spacing in SPACINGS]
-    chosen = []
-    for row, one in enumerate(TEST_MAPS):
-        for column, contrast in enumerate(CONTRASTS):
-            chosen.append((one, contrast, *SPACINGS[(3 * row + 2 * column + row * column) % len(SPACINGS)]))
-    return chosen
+    pairs = [(one, contrast) for one in TEST_MAPS for contrast in CONTRASTS]
+    return [(*pair, *SPACINGS[3 * number % len(SPACINGS)]) for number, pair in enumerate(pairs)]
 
 
 def scans(labels: Path, subset: bool) -> Iterator[SyntheticScan]:

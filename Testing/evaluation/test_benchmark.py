@@ -1,0 +1,84 @@
+"""The accuracy benchmark's own arithmetic."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from SynthSegPlusLib.volume import Volume
+from Testing.benchmarks.accuracy.__main__ import summary
+from Testing.benchmarks.accuracy.measure import group_dice, parcel_dice, structure_dice
+from Testing.benchmarks.accuracy.references import IGNORED, NEUROMORPHOMETRICS, _freesurfer, on_grid_of, real_scans
+from Testing.benchmarks.accuracy.synthetic import CONTRASTS, SPACINGS, TEST_MAPS, plan
+
+
+def test_the_cpu_subset_visits_every_map_contrast_and_spacing():
+    chosen = plan(subset=True)
+    assert len(chosen) == 24
+    assert {one[0] for one in chosen} == set(TEST_MAPS)
+    assert {one[1] for one in chosen} == set(CONTRASTS)
+    assert {one[2:] for one in chosen} == set(SPACINGS)
+    assert len(set(plan(subset=False))) == 240
+
+
+def test_voxels_without_a_statement_do_not_count():
+    truth = np.array([2, 2, IGNORED, 17])
+    assert structure_dice(np.array([2, 2, 3, 17]), truth) == {
+        "left cerebral white matter": 1.0, "left hippocampus": 1.0,
+    }  # fmt: skip
+
+
+def test_csf_and_background_are_no_structures_to_compare():
+    assert structure_dice(np.array([0, 24]), np.array([0, 24])) == {}
+
+
+def test_regions_join_both_sides():
+    found = group_dice(np.array([53, 53, 0]), np.array([17, 17, 17]), "region")
+    assert found["hippocampus"] == pytest.approx(2 * 2 / 5)
+
+
+def test_freesurfer_parcels_become_cortex_and_callosum_is_left_out():
+    found, cortex = _freesurfer(np.array([1001, 2035, 251, 31, 17, 0]))
+    assert found.tolist() == [3, 42, IGNORED, 4, 17, 0]
+    assert cortex.tolist() == [1001, 2035, 0, 0, 0, 0]
+    assert parcel_dice(np.array([1001, 2034, 0, 0, 0, 0]), cortex) == {"ctx-lh-bankssts": 1.0, "ctx-rh-insula": 0.0}
+
+
+def test_neuromorphometrics_cortex_is_right_when_even():
+    assert NEUROMORPHOMETRICS[100] == 42
+    assert NEUROMORPHOMETRICS[101] == 3
+
+
+def test_labels_are_brought_to_the_references_grid_through_the_world():
+    labels = Volume(np.arange(27).reshape(3, 3, 3), np.diag([2.0, 2.0, 2.0, 1.0]))
+    flipped = np.diag([-2.0, 2.0, 2.0, 1.0])
+    flipped[0, 3] = 4.0
+    reference = Volume(np.zeros((3, 3, 4)), flipped)
+    found = on_grid_of(labels, reference)
+    assert np.array_equal(found[..., :3], labels.data[::-1])
+    assert not found[..., 3].any()
+
+
+def test_references_are_found_beside_their_scans(shared):
+    kinds = {scan.name: scan.parcels is not None for scan in real_scans(shared / "data" / "scans")}
+    assert kinds == {
+        "FLAIR_5.5mm_skull_torchio": False, "bert": True, "malf_1000": False, "malf_1113": False, "swm": True,
+    }  # fmt: skip
+
+
+def test_the_summary_gives_means_and_the_gain_of_robust():
+    dice, scans = [], []
+    for scan, robust in (("a", 0.8), ("b", 0.6)):
+        for mode, value in (("robust", robust), ("fast", robust - 0.1)):
+            about = {"part": "synthetic", "scan": scan, "mode": mode, "spacing": 3}
+            dice.append({**about, "kind": "structure", "name": "left hippocampus", "dice": str(value)})
+            dice.append({**about, "kind": "region", "name": "hippocampus", "dice": str(value), "score": str(value)})
+            scans.append({**about, "verdict": "fail" if value < 0.65 else "pass", "icv_mm3": "1100",
+                          "true_icv_mm3": "1000"})  # fmt: skip
+    found = {(row["mode"], row["what"]): float(row["value"]) for row in summary(dice, scans)}
+    assert found["robust", "mean Dice of structures"] == pytest.approx(0.7)
+    assert found["robust", "mean Dice of structures at 3 mm"] == pytest.approx(0.7)
+    assert found["robust", "R: AUC for true Dice below 0.65"] == 1.0
+    assert found["robust", "share of scans rejected"] == 0.5
+    assert found["robust", "ICV: mean relative bias"] == pytest.approx(0.1)
+    assert found["robust - fast", "mean"] == pytest.approx(0.1)
