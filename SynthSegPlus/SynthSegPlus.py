@@ -92,12 +92,14 @@ class SynthSegPlusWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def cleanup(self) -> None:
         """The window goes: nothing may still call into it. The worker ends with it."""
+        panel, logic = self.panel, self.logic
+        self.panel = self.logic = None
         self.setParameterNode(None)
         self.removeObservers()
-        if self.panel is not None:
-            self.panel.close()
-        if self.logic is not None:
-            self.logic.session.close()
+        if panel is not None:
+            panel.close()
+        if logic is not None:
+            logic.session.close()
 
     def enter(self) -> None:
         self.initializeParameterNode()

@@ -12,9 +12,8 @@ import slicer
 from slicer.i18n import tr as _
 
 from SynthSegPlusLib.contract.errors import SynthSegPlusError
-from SynthSegPlusLib.contract.exchange import write_array_volume
 from SynthSegPlusLib.panel._words import lines, muted, safe
-from SynthSegPlusLib.scene import Job, Session, arrayAndAffine
+from SynthSegPlusLib.scene import Session
 
 CHECK_DELAY_MS = 400
 """Wait for the user to stop paging through scans before one is handed to the worker."""
@@ -33,7 +32,6 @@ class InputPart:
         self._ui, self._session, self._modelFolder, self._onAdvice = ui, session, modelFolder, onAdvice
         self._node: Any = None
         self._ct = False
-        self._job: Job | None = None
         self.findings: list[dict[str, Any]] = []
         self.advice: dict[str, Any] = {}
         self.active = False
@@ -64,22 +62,13 @@ class InputPart:
         session = self._session
         if self._node is None or session.busy or not session.packagesKnown or session.readiness():
             return
-        if self._job is not None:
-            session.engine.cancel(self._job)
         node = self._node
-
-        def export(folder: Path) -> Path:
-            data, affine = arrayAndAffine(node)
-            return write_array_volume(folder, "input", data, affine)
-
         try:
-            self._job = session.check(export, self._modelFolder(), self._ct, lambda said: self._checked(node, said),
-                                      self._failed)
+            session.check(node, self._modelFolder(), self._ct, lambda said: self._checked(node, said), self._failed)
         except (OSError, SynthSegPlusError) as error:
             self._failed(error)
 
     def _checked(self, node: Any, said: dict[str, Any]) -> None:
-        self._job = None
         if node is not self._node:
             return
         self.findings = list(said.get("findings") or [])
@@ -87,7 +76,6 @@ class InputPart:
         self.show()
 
     def _failed(self, error: Exception) -> None:
-        self._job = None
         self._session.say(f"The scan was not checked: {error}")
 
     def show(self) -> None:

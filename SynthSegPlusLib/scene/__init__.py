@@ -14,7 +14,7 @@ from SynthSegPlusLib.scene._packages import Installation, Packages, describe
 from SynthSegPlusLib.scene._requirements import BACKENDS, Requirement, totalMegabytes
 from SynthSegPlusLib.scene._result import ResultNodes, makeNodes, resultOf, resultsIn
 from SynthSegPlusLib.scene._review import Decision, comment, commentOn, decide, decisionOf
-from SynthSegPlusLib.scene._run import Request, SegmentRun
+from SynthSegPlusLib.scene._run import Check, Request, SegmentRun
 from SynthSegPlusLib.scene._segmentation import makeSegmentation, showSurfaces
 from SynthSegPlusLib.scene._session import Session, sharedSession
 from SynthSegPlusLib.scene._terminology import CONTEXT, terminologyDocument, terminologyTag
@@ -28,11 +28,12 @@ from SynthSegPlusLib.scene._worker import (
 )
 
 __all__ = [
-    "BACKENDS", "CONTEXT", "LIBRARY_HOME", "Colouring", "Decision", "Engine", "Installation", "Job", "NodeBatch",
-    "Packages", "Progress", "Request", "Requirement", "ResultNodes", "SegmentRun", "Session", "Which", "Worker",
-    "affineOf", "allLabels", "arrayAndAffine", "centreOf", "colourBy", "colouringOf", "comment", "commentOn",
-    "decide", "decisionOf", "describe", "exportResult", "fillLabelmap", "fillQualityTable", "isShown", "jumpTo",
-    "labelOf", "makeNodes", "makeSegmentation", "removeWithCompanions", "resultOf", "resultsIn", "setLook", "shade",
-    "sharedSession", "showInSlices", "showSurfaces", "summaryCsv", "terminologyDocument", "terminologyTag",
-    "totalMegabytes", "userFolder", "volumesCsv", "workerCommand", "workerEnvironment", "workerPython",
+    "BACKENDS", "CONTEXT", "LIBRARY_HOME", "Check", "Colouring", "Decision", "Engine", "Installation", "Job",
+    "NodeBatch", "Packages", "Progress", "Request", "Requirement", "ResultNodes", "SegmentRun", "Session", "Which",
+    "Worker", "affineOf", "allLabels", "arrayAndAffine", "centreOf", "colourBy", "colouringOf", "comment",
+    "commentOn", "decide", "decisionOf", "describe", "exportResult", "fillLabelmap", "fillQualityTable", "isShown",
+    "jumpTo", "labelOf", "makeNodes", "makeSegmentation", "removeWithCompanions", "resultOf", "resultsIn",
+    "setLook", "shade", "sharedSession", "showInSlices", "showSurfaces", "summaryCsv", "terminologyDocument",
+    "terminologyTag", "totalMegabytes", "userFolder", "volumesCsv", "workerCommand", "workerEnvironment",
+    "workerPython",
 ]

@@ -22,9 +22,12 @@ Progress = Callable[[str, float, float], None]
 
 
 class Job:
-    """One command under way, with a temporary folder that lives as long as it does."""
+    """One command under way, with a temporary folder that lives as long as it does.
 
-    def __init__(self, kind: str, done: Callable[[Any], None], failed: Callable[[SynthSegPlusError], None],
+    `done` gets the result; when it returns something true, the folder stays until `discard`.
+    """
+
+    def __init__(self, kind: str, done: Callable[[Any], object], failed: Callable[[SynthSegPlusError], None],
                  progress: Progress | None = None) -> None:
         self.kind, self.name = kind, uuid.uuid4().hex
         self.folder = Path(tempfile.mkdtemp(prefix="SynthSegPlus-"))
@@ -36,14 +39,16 @@ class Job:
             self._progress(stage, fraction, overall)
 
     def finish(self, result: Any = None, error: SynthSegPlusError | None = None) -> None:
-        """Hand over the outcome, then delete the folder."""
+        """Hand over the outcome, then delete the folder unless whoever takes the result still reads there."""
+        keeps = False
         try:
             if error is not None:
                 self._failed(error)
             else:
-                self._done(result)
+                keeps = bool(self._done(result))
         finally:
-            self.discard()
+            if not keeps:
+                self.discard()
 
     def discard(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -140,8 +145,12 @@ class Engine:
 
     def _finish(self, job: Job, result: Any = None, error: SynthSegPlusError | None = None) -> None:
         self._jobs.pop(job.name, None)
-        try:
-            job.finish(result, error)
-        except Exception:
-            # A callback's own mistake must not stop the polling of the other jobs.
-            logging.exception("SynthSegPlus: the end of a job could not be handled")
+        guarded(job.finish, result, error)
+
+
+def guarded(callback: Callable[..., object], *arguments: Any) -> None:
+    """Call a callback; its own mistake is logged and must not stop the polling of other jobs."""
+    try:
+        callback(*arguments)
+    except Exception:
+        logging.exception("SynthSegPlus: a callback failed")

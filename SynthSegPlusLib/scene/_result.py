@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from SynthSegPlusLib.contract.exchange import read_array_volume
 from SynthSegPlusLib.contract.measures import MeasuresTable, QualityReport, Verdict
 from SynthSegPlusLib.contract.protocol import SegmentReply
 from SynthSegPlusLib.scene._batch import NodeBatch
 from SynthSegPlusLib.scene._colours import anatomyTable, qualityTable
-from SynthSegPlusLib.scene._geometry import fillLabelmap, fillVolume
+from SynthSegPlusLib.scene._geometry import LABEL_TYPE, fillVolume, inSlicersOrder
 from SynthSegPlusLib.scene._placement import followTransform, placeBeside
 from SynthSegPlusLib.scene._tables import fillSummaryTable, fillVolumesTable, readSummary, readVolumesTable
 
@@ -85,20 +87,35 @@ class ResultNodes:
                 self.summary.SetNodeReferenceID(_ROLE + field.name, node.GetID() if node is not None else None)
 
 
-def makeNodes(inputNode: Any, reply: SegmentReply) -> ResultNodes:
+ArrayVolume = tuple[np.ndarray, np.ndarray]
+"""Voxels [i, j, k] and voxel-to-RAS affine."""
+
+
+def readArrays(reply: SegmentReply) -> dict[str, ArrayVolume]:
+    """The volumes of a reply, ready for nodes: touches no node, so that a thread can do it."""
+    paths = {"segmentation": reply.labels, "parcellation": reply.parcellation, "resampled": reply.resampled}
+    found = {}
+    for role, path in paths.items():
+        if path:
+            data, affine = read_array_volume(Path(path), mapped=True)
+            found[role] = (inSlicersOrder(data, None if role == "resampled" else LABEL_TYPE), affine)
+    return found
+
+
+def makeNodes(inputNode: Any, reply: SegmentReply, arrays: Mapping[str, ArrayVolume] | None = None) -> ResultNodes:
     """Bring a reply into the input's scene: labelmaps, colours, tables, placement, in one batch.
 
-    Everything is read before the first node is made, and a failure takes back what was made.
+    Everything is read before the first node is made (`arrays` when it was read already), and a failure takes back
+    what was made.
     """
-    labels = read_array_volume(Path(reply.labels))
-    parcellation = read_array_volume(Path(reply.parcellation)) if reply.parcellation else None
-    resampled = read_array_volume(Path(reply.resampled)) if reply.resampled else None
+    arrays = readArrays(reply) if arrays is None else arrays
     name = inputNode.GetName()
     with NodeBatch(inputNode.GetScene()) as batch:
         nodes = ResultNodes(
             input=inputNode,
-            segmentation=_labelmap(batch, f"{name} segmentation", labels),
-            parcellation=_labelmap(batch, f"{name} parcellation", parcellation) if parcellation else None,
+            segmentation=_labelmap(batch, f"{name} segmentation", arrays["segmentation"]),
+            parcellation=(_labelmap(batch, f"{name} parcellation", arrays["parcellation"])
+                          if "parcellation" in arrays else None),
             volumes=batch.add("vtkMRMLTableNode", f"{name} volumes"),
             summary=batch.add("vtkMRMLTableNode", f"{name} summary"),
             anatomyColours=anatomyTable(batch),
@@ -109,8 +126,8 @@ def makeNodes(inputNode: Any, reply: SegmentReply) -> ResultNodes:
         if reply.quality is not None:
             nodes.summary.SetAttribute(QUALITY, json.dumps(reply.quality.to_dict()))
             nodes.qualityColours = qualityTable(batch, f"{name} quality", reply.measures, reply.quality.threshold)
-        if resampled:
-            nodes.resampled = _volume(batch, f"{name} resampled", resampled)
+        if "resampled" in arrays:
+            nodes.resampled = _volume(batch, f"{name} resampled", arrays["resampled"])
         for node in nodes.labelmaps:
             node.GetDisplayNode().SetAndObserveColorNodeID(nodes.anatomyColours.GetID())
         spatial = [*nodes.labelmaps, *([nodes.resampled] if nodes.resampled else [])]
@@ -120,14 +137,14 @@ def makeNodes(inputNode: Any, reply: SegmentReply) -> ResultNodes:
     return nodes
 
 
-def _labelmap(batch: NodeBatch, name: str, volume: tuple[Any, Any]) -> Any:
+def _labelmap(batch: NodeBatch, name: str, volume: ArrayVolume) -> Any:
     node = batch.add("vtkMRMLLabelMapVolumeNode", name)
-    fillLabelmap(node, *volume)
+    fillVolume(node, *volume)
     node.CreateDefaultDisplayNodes()
     return node
 
 
-def _volume(batch: NodeBatch, name: str, volume: tuple[Any, Any]) -> Any:
+def _volume(batch: NodeBatch, name: str, volume: ArrayVolume) -> Any:
     node = batch.add("vtkMRMLScalarVolumeNode", name)
     fillVolume(node, *volume)
     node.CreateDefaultDisplayNodes()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,10 @@ from SynthSegPlusLib.contract.errors import Cancelled, InputError, OutputError, 
 from SynthSegPlusLib.contract.exchange import write_array_volume
 from SynthSegPlusLib.contract.options import SegmentOptions
 from SynthSegPlusLib.contract.protocol import SegmentReply
-from SynthSegPlusLib.scene._engine import Engine, Job, Progress
+from SynthSegPlusLib.scene._background import Background
+from SynthSegPlusLib.scene._engine import Engine, Job, Progress, guarded
 from SynthSegPlusLib.scene._geometry import arrayAndAffine
-from SynthSegPlusLib.scene._result import ResultNodes, makeNodes
+from SynthSegPlusLib.scene._result import ResultNodes, makeNodes, readArrays
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,90 @@ class Request:
         }
 
 
-class SegmentRun:
+class _Command:
+    """A command about a scan: the scan is written in a thread, then the worker is asked."""
+
+    def __init__(self, kind: str, engine: Engine, inputNode: Any, fields: Mapping[str, Any],
+                 onProgress: Progress | None = None) -> None:
+        self.finished = False
+        self._engine, self._fields = engine, dict(fields)
+        data, affine = arrayAndAffine(inputNode)
+        self._job = Job(kind, self._done, self._failed, onProgress)
+        folder = self._job.folder
+        # The array keeps its memory alive, whatever becomes of the node meanwhile.
+        self._work: Background | None = Background("export", lambda: write_array_volume(folder, "input", data, affine))
+        self._sent = False
+
+    def cancel(self) -> None:
+        """Stop; the end comes with a later poll."""
+        if self._sent:
+            self._engine.cancel(self._job)
+        self._job.cancelling = True
+
+    def abandon(self) -> None:
+        """Forget the command without a word, and delete its files."""
+        if not self.finished:
+            self.finished = True
+            if self._work is not None:
+                self._work.wait()
+            self._job.discard()
+
+    def poll(self) -> bool:
+        """Bring the command forward; whether it is finished."""
+        if self.finished or self._work is None or not self._work.finished:
+            return self.finished
+        work, self._work = self._work, None
+        if self._job.cancelling:
+            self._end(Cancelled())
+            return self.finished
+        try:
+            outcome = work.result()
+        except OSError as error:
+            self._end(OutputError(f"The scan and the worker could not exchange files ({error}); free some disk "
+                                  "space and try again."))
+        except SynthSegPlusError as error:
+            self._end(error)
+        except (KeyError, TypeError, ValueError, RuntimeError, MemoryError) as error:
+            self._end(_notShown(error))
+        else:
+            self._worked(outcome)
+        return self.finished
+
+    def _worked(self, outcome: Any) -> None:
+        self._sent = True
+        self._engine.submit(self._job, {"input": str(outcome), **self._fields})
+
+    def _end(self, error: SynthSegPlusError) -> None:
+        """Fail on this side of the worker."""
+        self._failed(error)
+        self._job.discard()
+
+    def _done(self, values: Any) -> object:
+        raise NotImplementedError
+
+    def _failed(self, error: SynthSegPlusError) -> None:
+        raise NotImplementedError
+
+
+class Check(_Command):
+    """A look at a scan before any run."""
+
+    def __init__(self, engine: Engine, inputNode: Any, fields: Mapping[str, Any], onDone: Callable[[Any], None],
+                 onError: Callable[[SynthSegPlusError], None]) -> None:
+        self._onDone, self._onError = onDone, onError
+        super().__init__("check", engine, inputNode, fields)
+
+    def _done(self, values: Any) -> None:
+        self.finished = True
+        self._onDone(values)
+
+    def _failed(self, error: SynthSegPlusError) -> None:
+        self.finished = True
+        if not isinstance(error, Cancelled):
+            self._onError(error)
+
+
+class SegmentRun(_Command):
     """A run under way or over. `result` or `error` is set when `finished`.
 
     A scan that is deleted, or whose scene is closed, ends the run at the next poll.
@@ -56,62 +139,67 @@ class SegmentRun:
         self.result: ResultNodes | None = None
         self.error: SynthSegPlusError | None = None
         self.inputName = inputNode.GetName()
-        self.started = time.monotonic()
-        self._engine, self._scene, self._input = engine, inputNode.GetScene(), inputNode
+        self._scene, self._input = inputNode.GetScene(), inputNode
         self._onDone, self._onError = onDone, onError
-        data, affine = arrayAndAffine(inputNode)
-        self._job = Job("segment", self._done, self._failed, onProgress)
-        try:
-            exported = write_array_volume(self._job.folder, "input", data, affine)
-        except OSError as error:
-            self._job.discard()
-            raise OutputError(
-                f"The scan could not be handed to the worker ({error}); free some disk space and try again."
-            ) from error
+        self._reply: SegmentReply | None = None
+        super().__init__("segment", engine, inputNode, {"name": self.inputName, **request.fields()}, onProgress)
         outputs = self._job.folder / "outputs"
         outputs.mkdir()
-        engine.submit(self._job, {"input": str(exported), "name": self.inputName, "outputs": str(outputs),
-                                  **request.fields()})
-
-    @property
-    def finished(self) -> bool:
-        return self.result is not None or self.error is not None
+        self._fields["outputs"] = str(outputs)
 
     @property
     def cancelling(self) -> bool:
         return self._job.cancelling and not self.finished
 
-    def cancel(self) -> None:
-        """Stop; the end comes with a later poll."""
-        self._engine.cancel(self._job)
-
     def poll(self) -> bool:
-        """Bring the run forward; whether it is finished."""
-        if not self.finished and not self._job.cancelling and not self._scene.IsNodePresent(self._input):
+        if not self.finished and not self._job.cancelling and not self._there:
             self.cancel()
         self._engine.poll()
-        return self.finished
+        return super().poll()
 
-    def _done(self, values: Any) -> None:
-        if not self._scene.IsNodePresent(self._input):
-            self._failed(Cancelled())
-            return
+    @property
+    def _there(self) -> bool:
+        return bool(self._scene.IsNodePresent(self._input))
+
+    def _done(self, values: Any) -> object:
+        """The worker is done: its files are read in a thread, and the folder stays for that."""
         try:
-            result = makeNodes(self._input, SegmentReply.from_dict(values))
-        except SynthSegPlusError as error:
-            self._failed(error)
-        except (KeyError, TypeError, ValueError, RuntimeError, MemoryError) as error:
-            self._failed(WorkerError(f"The worker's result could not be shown ({type(error).__name__}: {error}); "
-                                     "copy the diagnostics and report this."))
+            reply = self._reply = SegmentReply.from_dict(values)
+        except (KeyError, TypeError, ValueError) as error:
+            self._failed(_notShown(error))
+            return False
+        self._work = Background("import", lambda: readArrays(reply))
+        return True
+
+    def _worked(self, outcome: Any) -> None:
+        if self._reply is None:
+            super()._worked(outcome)
+        elif not self._there:
+            self._end(Cancelled())
         else:
-            self.result = result
-            if self._onDone is not None:
-                self._onDone(result)
+            self._show(outcome)
+
+    def _show(self, arrays: Any) -> None:
+        assert self._reply is not None
+        try:
+            self.result = makeNodes(self._input, self._reply, arrays)
+        except (SynthSegPlusError, KeyError, TypeError, ValueError, RuntimeError, MemoryError) as error:
+            self._end(error if isinstance(error, SynthSegPlusError) else _notShown(error))
+            return
+        self.finished = True
+        self._job.discard()
+        if self._onDone is not None:
+            guarded(self._onDone, self.result)
 
     def _failed(self, error: SynthSegPlusError) -> None:
-        if isinstance(error, Cancelled) and not self._scene.IsNodePresent(self._input):
+        if isinstance(error, Cancelled) and not self._there:
             error = InputError(f"The scan {self.inputName!r} was removed from the scene during the run; "
                                "nothing was made. Load it again to segment it.")
-        self.error = error
+        self.error, self.finished = error, True
         if self._onError is not None:
-            self._onError(error)
+            guarded(self._onError, error)
+
+
+def _notShown(error: Exception) -> WorkerError:
+    return WorkerError(f"The worker's result could not be shown ({type(error).__name__}: {error}); "
+                       "copy the diagnostics and report this.")

@@ -11,11 +11,11 @@ from typing import Any
 import slicer
 
 from SynthSegPlusLib.contract.errors import BackendError, OptionsError, SynthSegPlusError
-from SynthSegPlusLib.scene._engine import Engine, Job, Progress
+from SynthSegPlusLib.scene._engine import Engine, Progress
 from SynthSegPlusLib.scene._packages import Packages, describe
 from SynthSegPlusLib.scene._requirements import BACKENDS
 from SynthSegPlusLib.scene._result import ResultNodes
-from SynthSegPlusLib.scene._run import Request, SegmentRun
+from SynthSegPlusLib.scene._run import Check, Request, SegmentRun
 from SynthSegPlusLib.scene._worker import (
     Worker,
     WorkerMaker,
@@ -46,6 +46,8 @@ class Session:
         self._needsPackages = makeWorker is None
         self.engine = Engine(makeWorker or self._realWorker, self.say)
         self.run: SegmentRun | None = None
+        self._check: Check | None = None
+        self._workerFor: tuple[str | None, str, int | None] | None = None
         self._timer: Any = None
 
     # ---- packages ---------------------------------------------------------------------------------------
@@ -125,24 +127,29 @@ class Session:
         reason = self.readiness()
         if reason:
             raise BackendError(f"{reason} Install them in the panel, or with SynthSegPlusLogic().installPackages().")
-        for job in self.engine.running("check"):
-            self.engine.cancel(job)
+        if self._check is not None:
+            self._check.cancel()
+        self._fitWorker(request)
         self.say(f"{inputNode.GetName()}: {request.options.mode}")
         self.run = SegmentRun(self.engine, inputNode, request, onProgress, onDone, onError)
         return self.run
 
-    def check(self, exported: Callable[[Path], Path], models: Path | None, ct: bool, onDone: Callable[[Any], None],
-              onError: Callable[[SynthSegPlusError], None]) -> Job:
-        """Ask the worker what it sees in a scan, without running. `exported` writes it to a folder: its path."""
-        job = Job("check", onDone, onError)
-        try:
-            path = exported(job.folder)
-        except BaseException:
-            job.discard()
-            raise
-        self.engine.submit(job, {"input": str(path), "ct": ct, "models": None if models is None else str(models)})
+    def _fitWorker(self, request: Request) -> None:
+        """End a worker that was started for another backend, device or number of threads: it cannot change them."""
+        wanted = (request.backend, request.device, request.threads)
+        if self._workerFor is not None and self._workerFor != wanted:
+            self.engine.close()
+        self._workerFor = wanted
+
+    def check(self, inputNode: Any, models: Path | None, ct: bool, onDone: Callable[[Any], None],
+              onError: Callable[[SynthSegPlusError], None]) -> Check:
+        """Have the worker look at a scan without running. `onDone` gets findings and advice as plain values."""
+        fields = {"ct": ct, "models": None if models is None else str(models)}
+        if self._check is not None:
+            self._check.cancel()
+        self._check = Check(self.engine, inputNode, fields, onDone, onError)
         self.keepPolling()
-        return job
+        return self._check
 
     # ---- the worker -------------------------------------------------------------------------------------
 
@@ -154,8 +161,11 @@ class Session:
 
     def restart(self) -> None:
         """End the worker, so that the next run starts one with the packages of now."""
+        for under_way in (self.run, self._check):
+            if under_way is not None:
+                under_way.abandon()
         self.engine.close()
-        self.run = None
+        self.run = self._check = None
 
     def close(self) -> None:
         """End everything: timer, worker, temporary folders."""
@@ -185,7 +195,8 @@ class Session:
             self.run.poll()
         else:
             self.engine.poll()
-        if not self.engine.busy and self._timer is not None:
+        checking = self._check is not None and not self._check.poll()
+        if not self.engine.busy and not self.busy and not checking and self._timer is not None:
             self._timer.stop()
         for listener in list(self.listeners):
             listener()

@@ -106,8 +106,8 @@ class Opened:
 
 
 @contextlib.contextmanager
-def open_panel(host: Any, packages: Any = None, **worker: Any) -> Iterator[Opened]:
-    """The module's own panel on a stand-in worker; closed as Slicer closes it."""
+def open_panel(host: Any, packages: Any = None, session: Any = None, **worker: Any) -> Iterator[Opened]:
+    """The module's own panel on a stand-in worker, or on the session given; closed as Slicer closes it."""
     module = host.load_module()
     file = sys.modules["SynthSegPlus"]
     workers = [StandInWorker(**worker)]
@@ -117,7 +117,7 @@ def open_panel(host: Any, packages: Any = None, **worker: Any) -> Iterator[Opene
             workers.append(StandInWorker(**worker))
         return workers[-1]
 
-    session = scene.Session(file.RESOURCES, makeWorker=make, packages=packages)
+    session = session or scene.Session(file.RESOURCES, makeWorker=make, packages=packages)
     key = Path(file.RESOURCES).resolve()
     previous = _session._sessions.get(key)
     _session._sessions[key] = session

@@ -18,7 +18,8 @@ import slicer
 from SynthSegPlusLib import scene
 from SynthSegPlusLib.contract.errors import Cancelled, WorkerError
 from SynthSegPlusLib.labels import structures
-from Testing.slicer.helpers import add_transform, node_names
+from SynthSegPlusLib.scene import _session
+from Testing.slicer.helpers import add_transform, node_names, open_panel
 
 nilearn = pytest.importorskip("nilearn")
 MNI152 = Path(nilearn.__file__).parent / "datasets" / "data" / "mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz"
@@ -36,19 +37,19 @@ def brain():
     return data
 
 
-@pytest.fixture
-def logic(slicer_host):
-    """The module's logic on the session that the panel shares; the worker stays between the tests."""
-    slicer_host.load_module()
-    return sys.modules["SynthSegPlus"].SynthSegPlusLogic()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _end_of_worker():
-    yield
-    if "SynthSegPlus" in sys.modules:
-        sys.modules["SynthSegPlus"].SynthSegPlusLogic().close()
+@pytest.fixture(scope="module")
+def session(root):
+    """One session, so that the worker stays warm between the tests; at the end no process is left."""
+    session = scene.Session(root / "SynthSegPlus" / "Resources")
+    yield session
+    session.close()
     assert not workers()
+
+
+@pytest.fixture
+def logic(slicer_host, session):
+    slicer_host.load_module()
+    return sys.modules["SynthSegPlus"].SynthSegPlusLogic(session)
 
 
 def workers() -> list[psutil.Process]:
@@ -81,10 +82,10 @@ def test_a_worker_killed_from_outside_is_explained_and_the_next_run_works(slicer
     assert logic.segment(node, mode="fast", threads=2).segmentation is not None
 
 
-def test_load_apply_see(slicer_host, brain, logic):
+def test_load_apply_see(slicer_host, brain, session):
     node = add(brain)
-    widget = slicer_host.open_panel()
-    try:
+    with open_panel(slicer_host, session=session) as opened:
+        widget = opened.widget
         widget._parameterNode.inputVolume = node
         widget._parameterNode.threads = 2
         assert slicer_host.wait_until(lambda: widget.ui.applyButton.enabled, 60)
@@ -103,8 +104,6 @@ def test_load_apply_see(slicer_host, brain, logic):
         assert result.icvMm3 == pytest.approx(sum(row.volume_mm3 for row in result.measures), rel=1e-9)
         assert result.record["model_set"]["name"] == widget.panel.model.modelSet.name
         assert scene.isShown(result)
-    finally:
-        slicer_host.close_panel()
 
 
 def test_console_panel_and_python_give_the_same_labels_and_volumes(slicer_host, brain, logic, root, tmp_path):
@@ -154,14 +153,17 @@ def test_left_stays_left_for_a_left_handed_scan(slicer_host, brain, logic):
     assert (one[::-1] == other).mean() > 0.999
 
 
-def test_the_bundled_worker_checks_the_scan_before_the_run(slicer_host, brain, logic):
-    node = add(brain)
-    widget = slicer_host.open_panel()
-    try:
-        widget._parameterNode.inputVolume = node
-        assert slicer_host.wait_until(lambda: "Advised mode" in widget.ui.foundLabel.text, 60), logic.session.log
-    finally:
-        slicer_host.close_panel()
+def test_the_worker_checks_the_scan_before_the_run(slicer_host, brain, session):
+    add(brain)
+    with open_panel(slicer_host, session=session) as opened:
+        assert slicer_host.wait_until(lambda: "Advised mode" in opened.ui.foundLabel.text, 60), session.log
+
+
+def test_the_module_tests_itself(slicer_host, session, monkeypatch):
+    module = slicer_host.load_module()
+    monkeypatch.setitem(_session._sessions, Path(sys.modules["SynthSegPlus"].RESOURCES), session)
+    module.self().runTest()
+    assert slicer.util.getNode("Ball segmentation") is not None
 
 
 @pytest.mark.parametrize("stage", ["", "Preparing the scan", "Segmentation (S)", "Postprocessing"])

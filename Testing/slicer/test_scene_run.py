@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -45,9 +46,25 @@ def poll(run, times=1):
         run.poll()
 
 
-def start(session, node, **keywords):
-    """A run whose polls are made by hand, one event each."""
+def finish(run):
+    """Poll until the run ends."""
+    end = time.monotonic() + 10
+    while not run.poll():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def begin(session, node, **keywords):
+    """A run whose polls are made by hand."""
     return session._begin(node, scene.Request(SegmentOptions(**keywords)), None, None, None)
+
+
+def start(session, node, **keywords):
+    """A run that the worker has got; each poll brings one event."""
+    run = begin(session, node, **keywords)
+    run._work.wait()
+    run.poll()
+    return run
 
 
 def test_progress_names_every_stage_and_then_the_nodes_are_there(session, slicer_host):
@@ -97,16 +114,62 @@ def test_the_worker_stays_for_the_next_scan(slicer_host, root):
     assert made[0].closed == 1
 
 
+@pytest.mark.parametrize("change", [{"threads": 2}, {"device": "cpu"}, {"backend": "torch"}])
+def test_a_worker_that_cannot_change_is_ended_for_a_run_with_other_threads_device_or_backend(
+        slicer_host, root, change):
+    made = []
+
+    def make() -> StandInWorker:
+        made.append(StandInWorker())
+        return made[-1]
+
+    session = scene.Session(root / "SynthSegPlus" / "Resources", makeWorker=make)
+    node = add_scan()
+    session.segment(node, scene.Request())
+    session.segment(node, scene.Request(**change))
+    session.segment(node, scene.Request(**change))
+    assert [worker.closed for worker in made] == [1, 0]
+    session.close()
+
+
 @pytest.mark.parametrize("events", range(len(STAGES) + 1))
 def test_a_cancel_after_any_stage_makes_no_node(session, events):
     run = start(session, add_scan())
     poll(run, events)
     before = node_names()
     run.cancel()
-    poll(run, 2)
+    finish(run)
     assert run.finished
     assert isinstance(run.error, Cancelled)
     assert node_names() == before
+
+
+def test_a_cancel_while_the_scan_is_still_written_never_reaches_the_worker(session, worker):
+    run = begin(session, add_scan())
+    run.cancel()
+    finish(run)
+    assert isinstance(run.error, Cancelled)
+    assert worker.commands == []
+
+
+def test_a_cancel_while_the_result_is_read_makes_no_node(session):
+    run = start(session, add_scan())
+    before = node_names()
+    while run._reply is None:
+        session.engine.poll()
+    run.cancel()
+    finish(run)
+    assert isinstance(run.error, Cancelled)
+    assert node_names() == before
+
+
+def test_a_session_that_is_closed_during_a_run_leaves_no_file(session, worker):
+    begin(session, add_scan())
+    session.close()
+    assert not session.busy
+    run = start(session, slicer.util.getNode("T1"))
+    session.close()
+    assert run.finished
 
 
 def test_a_result_that_comes_after_a_cancel_is_not_shown(session, worker):
@@ -115,7 +178,7 @@ def test_a_result_that_comes_after_a_cancel_is_not_shown(session, worker):
     worker.cancel = lambda job: None
     before = node_names()
     run.cancel()
-    poll(run)
+    finish(run)
     assert isinstance(run.error, Cancelled)
     assert node_names() == before
 
@@ -125,7 +188,7 @@ def test_a_second_run_during_a_run_is_refused_with_the_name_of_the_first(session
     with pytest.raises(OptionsError, match="'first' is still being segmented"):
         session.segment(add_scan("second"), scene.Request())
     run.cancel()
-    poll(run, 2)
+    finish(run)
     assert session.segment(slicer.util.getNode("second"), scene.Request()).segmentation is not None
 
 
@@ -134,7 +197,7 @@ def test_a_scan_that_is_deleted_during_the_run_ends_it_with_its_name(session):
     run = start(session, node)
     slicer.mrmlScene.RemoveNode(node)
     before = node_names()
-    poll(run, 3)
+    finish(run)
     assert isinstance(run.error, InputError)
     assert "'gone' was removed" in str(run.error)
     assert node_names() == before
@@ -144,7 +207,7 @@ def test_a_scene_that_is_closed_during_the_run_stays_empty(session):
     run = start(session, add_scan())
     slicer.mrmlScene.Clear(0)
     before = node_names()
-    poll(run, 3)
+    finish(run)
     assert run.finished
     assert node_names() == before
 
@@ -152,7 +215,7 @@ def test_a_scene_that_is_closed_during_the_run_stays_empty(session):
 def test_the_death_of_the_worker_is_a_sentence_and_the_next_run_works(session, worker):
     run = start(session, add_scan())
     worker.die("The worker was ended from outside (signal 9), perhaps because memory ran short; press Apply again.")
-    poll(run)
+    finish(run)
     assert isinstance(run.error, WorkerError)
     assert "memory ran short" in str(run.error)
     assert session.segment(slicer.util.getNode("T1"), scene.Request()).segmentation is not None
@@ -162,7 +225,7 @@ def test_a_worker_that_vanishes_without_a_word_ends_the_run_all_the_same(session
     run = start(session, add_scan())
     monkeypatch.setattr("SynthSegPlusLib.scene._engine.SILENCE_SECONDS", 0.0)
     worker.hold, worker.alive = True, False
-    poll(run, 3)
+    finish(run)
     assert isinstance(run.error, WorkerError)
     assert "ended before it was done" in str(run.error)
 
@@ -207,10 +270,10 @@ def test_starting_and_cancelling_again_and_again_leaves_nothing(session, worker,
     observers = slicer.mrmlScene.HasObserver("ModifiedEvent")
     before = node_names(), leftovers()
     for cycle in range(cycles):
-        run = start(session, node)
+        run = start(session, node) if cycle % 2 else begin(session, node)
         poll(run, cycle % 5)
         run.cancel()
-        poll(run, 2)
+        finish(run)
         assert isinstance(run.error, Cancelled)
     assert (node_names(), leftovers()) == before
     assert slicer.mrmlScene.HasObserver("ModifiedEvent") == observers
