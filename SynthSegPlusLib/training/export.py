@@ -48,6 +48,7 @@ def write_model_set(
         spec = role_spec(one.role, one.network)
         file = folder / f"{one.role}.h5"
         write_weights(read_weights(one.weights, spec.layers()), file, dtype)  # type: ignore[arg-type]
+        file.chmod(0o644)  # made through a private temporary file, but a model set is for everybody
         described[one.role] = {"file": file.name, "sha256": sha256(file), "network": spec.to_dict()}
     values = {
         "schema": SCHEMA, "name": name, "title": title, "version": version, "licence": licence, "citation": CITATION,
