@@ -72,6 +72,7 @@ class Host:
         return self._modules[name].enter()
 
     def close_panel(self, name: str = "SynthSegPlus") -> None:
+        """Go to another module; the panel stays, as in Slicer."""
         self._modules[name].leave()
 
     # ---- views and events -------------------------------------------------------------------------------
@@ -129,7 +130,9 @@ class Host:
         self.scene.Clear(0)
 
     def reset(self) -> None:
-        """What a test may count on: no data, testing mode, one slice of each orientation and a 3-D view."""
+        """What a test may count on: no panel, no data, testing mode, three slice views and a 3-D view."""
+        for module in self._modules.values():
+            module.unload()
         self.clear_scene()
         self.app.setTestingEnabled(True)
         if self.layout is not None:

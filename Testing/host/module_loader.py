@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import slicer
-from PySide6 import QtGui, QtWidgets
+from PySide6 import QtCore, QtGui, QtWidgets
 from PySide6.QtCore import QObject
 
 from .widgets._registry import field
@@ -88,9 +88,12 @@ class ScriptedModule(QObject):
             self._widget._python.exit()
 
     def unload(self) -> None:
-        """What happens when Slicer ends: the panel is told, and goes."""
+        """What happens when Slicer ends: the panel is told, and goes. It can be opened anew."""
+        if self._widget is None:
+            return
         self.leave()
         slicer.app.moduleManager().moduleAboutToBeUnloaded.emit(self.name)
-        if self._widget is not None:
-            self._widget.deleteLater()
-            self._widget = None
+        widget, self._widget = self._widget, None
+        delattr(slicer.modules, f"{self.name}Widget")
+        widget.deleteLater()
+        QtCore.QCoreApplication.sendPostedEvents(None, QtCore.QEvent.DeferredDelete)

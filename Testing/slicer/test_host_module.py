@@ -58,6 +58,24 @@ def test_the_panel_is_told_when_it_is_entered_and_left(slicer_host, module):
     widget.events.clear()
 
 
+def test_an_unloaded_panel_is_told_and_can_be_opened_anew(slicer_host, module):
+    import slicer
+
+    first = slicer_host.open_panel("HostExample")
+    module.unload()
+    assert first.events[-2:] == ["exit", "cleanup"]
+    assert not hasattr(slicer.modules, "HostExampleWidget")
+    slicer_host.clear_scene()
+    assert first.events[-1] == "cleanup"
+    assert slicer_host.open_panel("HostExample") is not first
+
+
+def test_a_new_test_finds_no_panel(slicer_host, module):
+    import slicer
+
+    assert not hasattr(slicer.modules, "HostExampleWidget")
+
+
 def test_apply_uses_what_the_panel_shows(panel, volume):
     panel.ui.applyButton.click()
     assert panel.ui.summaryLabel.text == "2.0"
