@@ -38,6 +38,7 @@ HOST_LIBRARIES = {
     "libxcb-shape.so.0": "libxcb-shape0",
     "libxkbcommon-x11.so.0": "libxkbcommon-x11-0",
 }
+HOST_PROGRAMS = {"Xvfb": "xvfb", "xauth": "xauth"}
 
 
 def say(text: str) -> None:
@@ -84,9 +85,11 @@ def missing_libraries(libraries: dict[str, str]) -> list[str]:
     return missing
 
 
-def need_host_libraries() -> None:
+def need_host_packages(programs: dict[str, str]) -> None:
     if sys.platform.startswith("linux"):
-        need_system_packages(missing_libraries(HOST_LIBRARIES), "the Slicer test host (its tests are skipped without)")
+        missing = missing_libraries(HOST_LIBRARIES)
+        missing += [package for program, package in programs.items() if shutil.which(program) is None]
+        need_system_packages(missing, "the Slicer test host (its tests are skipped without)")
 
 
 # ---- the environment ------------------------------------------------------------------------------------
@@ -145,11 +148,13 @@ def demo(rest: list[str]) -> int:
 
 def test(rest: list[str], long: bool) -> int:
     ensure("test")
-    need_host_libraries()
+    need_host_packages(HOST_PROGRAMS)
     failed = run([PYTHON, "-m", "ruff", "check", "."]) != 0
     failed |= run([PYTHON, "-m", "mypy"]) != 0
     chosen = [] if long else ["-m", "not long"]
     environment = {"QT_QPA_PLATFORM": "offscreen", "TF_CPP_MIN_LOG_LEVEL": "2", **os.environ}
+    # The environment's own tools (cmake, ninja) are found without being activated.
+    environment["PATH"] = os.pathsep.join([str(PYTHON.parent), os.environ.get("PATH", "")])
     code = run([PYTHON, "-m", "pytest", *chosen, *rest], env=environment)
     if failed:
         say("ruff or mypy found something; see above")
@@ -158,7 +163,7 @@ def test(rest: list[str], long: bool) -> int:
 
 def host(rest: list[str]) -> int:
     ensure("demo", "host")
-    need_host_libraries()
+    need_host_packages({})
     return run([PYTHON, "-m", "Testing.host", *rest])
 
 
