@@ -137,7 +137,7 @@ class Server:
         raise WorkerError(f"The worker has no command {kind!r}; update SynthSegPlus on both sides.")
 
     def _reporter(self, job: str) -> Any:
-        last = {"stage": "", "time": 0.0}
+        last: dict[str, Any] = {"stage": "", "time": 0.0}
 
         def report(stage: str, fraction: float, overall: float) -> None:
             now = time.monotonic()

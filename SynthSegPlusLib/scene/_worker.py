@@ -20,7 +20,8 @@ LIBRARY_HOME = Path(__file__).resolve().parents[2]
 class Worker(Protocol):
     """The door's end of a worker process; `SynthSegPlusLib.inference.client.WorkerClient` is the real one."""
 
-    log: Sequence[str]
+    @property
+    def log(self) -> Sequence[str]: ...
 
     @property
     def alive(self) -> bool: ...

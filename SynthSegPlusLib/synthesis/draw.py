@@ -40,8 +40,8 @@ class Draw:
     stds: np.ndarray
     bias: np.ndarray | None
     log_gamma: float
-    spacing: tuple[float, float, float]
-    sigma: tuple[float, float, float]
+    spacing: tuple[float, ...]
+    sigma: tuple[float, ...]
     noise_std: float
     view: tuple[tuple[int, ...], tuple[int, ...]] | None
     noise_seeds: tuple[int, int]

@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from SynthSegPlusLib.synthesis.interpolation import resize, sample_linear
 
 
 def affine_matrix(
-    rotation: Sequence[float], shearing: Sequence[float], scaling: Sequence[float],
-    translation: Sequence[float] = (0.0, 0.0, 0.0),
+    rotation: ArrayLike, shearing: ArrayLike, scaling: ArrayLike,
+    translation: ArrayLike = (0.0, 0.0, 0.0),
 ) -> np.ndarray:  # fmt: skip
     """4x4 matrix S H R (REFERENCE 9.1): rotations about x, y, z in degrees (R = Rx Ry Rz), six shears, three scales.
 

@@ -93,7 +93,8 @@ def sample_linear(volume: Any, coordinates: Any) -> Any:
     flat = ops.reshape(volume, (-1, volume.shape[3]))
     result = None
     for corner in np.ndindex(2, 2, 2):
-        index, share = None, None
+        index: Any = None
+        share: Any = None
         for axis, step in enumerate(corner):
             along = ops.minimum(low[..., axis] + step, shape[axis] - 1) * strides[axis]
             part = weight[..., axis] if step else 1.0 - weight[..., axis]

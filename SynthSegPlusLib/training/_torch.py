@@ -74,7 +74,7 @@ def _activate(layer: Any, x: Any) -> Any:
     from torch.nn import functional
 
     name = layer.activation.__name__
-    return x if name == "linear" else {"elu": functional.elu, "relu": functional.relu}[name](x)
+    return x if name == "linear" else {"elu": functional.elu, "relu": functional.relu}[name](x)  # type: ignore[operator]
 
 
 def _convolve(layer: Any, training: bool, x: Any) -> Any:

@@ -37,8 +37,9 @@ class Brain:
     @cached_property
     def extended(self) -> dict[str, np.ndarray]:
         """For each side, its parcel numbers carried to every voxel by the nearest (uint8)."""
+        parcels = 0 if self.parcels is None else self.parcels
         return {
-            side: fill_nearest(np.where(self.structures == value, self.parcels, 0).astype(np.uint8))
+            side: fill_nearest(np.where(self.structures == value, parcels, 0).astype(np.uint8))
             for side, value in CORTEX.items()
         }
 
@@ -85,7 +86,7 @@ def brain_from_table(name: str, values: np.ndarray, table: Path) -> Brain:
 
 
 def _checked(brain: Brain) -> Brain:
-    found = len(np.unique(brain.parcels)) - 1
+    found = 0 if brain.parcels is None else len(np.unique(brain.parcels)) - 1
     if found < _MIN_PARCELS:
         raise InputError(f"{brain.name} has {found} cortical parcels; give a brain with the 34 of Desikan-Killiany.")
     return brain

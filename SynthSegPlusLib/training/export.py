@@ -10,12 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from SynthSegPlusLib.contract.errors import OptionsError
 from SynthSegPlusLib.inference.model_set import DESCRIPTION_FILE, SCHEMA, ModelSet
 from SynthSegPlusLib.networks import read_weights, write_weights
+from SynthSegPlusLib.networks._specs import BATCH_NORM_EPSILON
 from SynthSegPlusLib.training.pairs import CSF
 from SynthSegPlusLib.training.tasks import role_spec
 
+Weights = dict[str, dict[str, np.ndarray]]
+_LARGEST_VARIANCE = 1e4  # float16 ends at 65504
 CITATION = (
     "Billot et al., Robust machine learning segmentation for large-scale analysis of heterogeneous clinical brain MRI "
     "datasets, PNAS 120(9) e2216399120 (2023)"
@@ -47,7 +52,8 @@ def write_model_set(
     for one in roles:
         spec = role_spec(one.role, one.network)
         file = folder / f"{one.role}.h5"
-        write_weights(read_weights(one.weights, spec.layers()), file, dtype)  # type: ignore[arg-type]
+        weights = within_half(read_weights(one.weights, spec.layers()))
+        write_weights(weights, file, dtype)  # type: ignore[arg-type]
         file.chmod(0o644)  # made through a private temporary file, but a model set is for everybody
         described[one.role] = {"file": file.name, "sha256": sha256(file), "network": spec.to_dict()}
     values = {
@@ -66,6 +72,23 @@ def write_model_set(
     partial.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
     os.replace(partial, folder / DESCRIPTION_FILE)
     return ModelSet.load(folder)
+
+
+def within_half(weights: Weights) -> Weights:
+    """The same network with variances that float16 can hold.
+
+    A batch norm computes gamma (x - mean) / sqrt(variance + e) + beta, so a variance that is too large is set to 1 and
+    gamma divided by what it was.
+    """
+    found = {}
+    for layer, values in weights.items():
+        found[layer] = dict(values)
+        if "moving_variance" in values:
+            variance = values["moving_variance"]
+            new = np.where(variance > _LARGEST_VARIANCE, 1.0, variance)
+            scale = np.sqrt((new + BATCH_NORM_EPSILON) / (variance + BATCH_NORM_EPSILON))
+            found[layer] |= {"moving_variance": new, "gamma": values["gamma"] * scale}
+    return found
 
 
 def sha256(path: Path) -> str:

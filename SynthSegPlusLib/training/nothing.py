@@ -11,7 +11,7 @@ def not_a_brain(seed: int | list[int], shape: tuple[int, int, int]) -> np.ndarra
     rng = np.random.default_rng(seed)
     grid = np.stack(np.meshgrid(*(np.linspace(-1, 1, size) for size in shape), indexing="ij"), -1)
     grid = grid + 0.15 * _smooth(rng, (*shape, 3), 8)
-    image = np.full(shape, rng.uniform(0, 0.3), np.float32)
+    image: np.ndarray = np.full(shape, rng.uniform(0, 0.3), np.float32)
     for _ in range(int(rng.integers(1, 7))):
         centre, radii = rng.uniform(-0.5, 0.5, 3), rng.uniform(0.1, 0.9, 3)
         distance = np.sqrt((((grid - centre) / radii) ** 2).sum(-1))

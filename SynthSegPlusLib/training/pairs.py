@@ -17,7 +17,7 @@ from SynthSegPlusLib.contract.errors import OptionsError
 from SynthSegPlusLib.inference.model_set import QualityRule
 from SynthSegPlusLib.inference.quality import regressor_input
 from SynthSegPlusLib.labels import qc_regions, structures
-from SynthSegPlusLib.networks import Inputs, load_network
+from SynthSegPlusLib.networks import Inputs, UNetSpec, load_network
 from SynthSegPlusLib.synthesis import Generator
 from SynthSegPlusLib.training.config import TrainingConfig
 from SynthSegPlusLib.training.nothing import not_a_brain
@@ -87,7 +87,9 @@ def frozen_cascade(config: TrainingConfig) -> Callable[[np.ndarray], np.ndarray]
 
 
 def _load(role: str, entry: Any) -> Any:
-    return load_network(role_spec(role, entry.get("network", {})), entry["file"])
+    spec = role_spec(role, entry.get("network", {}))
+    assert isinstance(spec, UNetSpec)  # the networks of a cascade before R are all U-Nets
+    return load_network(spec, entry["file"])
 
 
 def _numpy(tensor: Any) -> np.ndarray:

@@ -105,6 +105,7 @@ def write_ceiling(brains: list[Brain], out: Path) -> None:
         for brain in brains:
             predicted = propagate(brain, [other for other in brains if other is not brain])
             for side, value in CORTEX.items():
+                assert brain.parcels is not None  # `read_brains` refuses brains without parcels
                 dice = parcel_dice(predicted, brain.parcels, brain.structures == value)
                 writer.writerow([brain.name, side, *(f"{value:.3f}" for value in dice), f"{np.nanmean(dice):.3f}"])
             file.flush()

@@ -71,7 +71,7 @@ def register(target: Brain, source: Brain) -> Any:
     affine.SetTranslation(matrix[:3, 3])
     fixed, moving = _image(picture(target.structures)), _image(picture(source.structures))
     moved = sitk.Resample(moving, fixed, affine, sitk.sitkLinear)
-    field = None
+    field: Any = None
     for spacing, iterations in LEVELS:
         small_fixed, small_moved = _at_spacing(fixed, spacing), _at_spacing(moved, spacing)
         demons = sitk.FastSymmetricForcesDemonsRegistrationFilter()

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -51,7 +51,8 @@ class Trainer:
         _set_precision(self.config.precision)
         self.model = build(self.task.spec, self.shape)
         keras.config.set_dtype_policy("float32")
-        self.step, self._recent = 0, []
+        self.step = 0
+        self._recent: list[float] = []
         if self.config.warm_start and not self.resume:
             filled = warm_start(self.model, self.config.warm_start)
             self.say(f"started from {self.config.warm_start}: {len(filled)} layers")
@@ -130,13 +131,13 @@ class Trainer:
             )
         partial = self.folder / f".{CHECKPOINT}.part.npz"
         try:
-            np.savez(partial, step=self.step, config=json.dumps(_identity(self.config)), **arrays)
+            np.savez(partial, step=self.step, config=json.dumps(_identity(self.config)), **arrays)  # type: ignore[arg-type]
             os.replace(partial, self.folder / CHECKPOINT)
         except OSError as error:
             raise OutputError(f"The checkpoint in {self.folder} cannot be written: {error}; free space.") from error
         self.export(self.folder / f"{self.task.spec.prefix}.h5")
 
-    def export(self, path: Path, dtype: str = "float32") -> None:
+    def export(self, path: Path, dtype: Literal["float16", "float32"] = "float32") -> None:
         """Write the weights (averaged over the last steps when the configuration says so) in the published layout."""
         raw = [_numpy(variable) for variable in self.model.trainable_variables]
         if self.config.ema > 0 and self.step:
