@@ -1,4 +1,4 @@
-"""Labels of the training maps, which the generative model turns into scans (REFERENCE: generation labels)."""
+"""Labels of the training maps, which the generative model turns into scans (the generation labels of the reference implementation)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field

@@ -11,7 +11,7 @@ import numpy as np
 from SynthSegPlusLib.synthesis.interpolation import apply_along_axes, blur_matrix, linear_matrix, nearest_matrix
 
 BLUR_PER_SPACING = 0.75
-"""Standard deviation of the blur before downsampling, in units of the slice thickness (REFERENCE 9.1, step 8)."""
+"""Standard deviation of the blur before downsampling, in units of the slice thickness (reference implementation)."""
 LARGEST_SPACING = 8.0
 
 

@@ -10,7 +10,7 @@ from SynthSegPlusLib.synthesis.interpolation import resize
 
 RESCALE_EPSILON = 1e-7
 PERCENTILES = (0.5, 99.5)
-"""Percentiles to which a scan is clipped before a network sees it (REFERENCE 4, step 8)."""
+"""Percentiles to which a scan is clipped before a network sees it (reference implementation)."""
 _QUANTILE_SAMPLES = 200_000  # percentiles of a scan are estimated on at most about this many voxels
 
 

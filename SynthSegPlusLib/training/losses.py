@@ -17,7 +17,7 @@ _SPACE = (1, 2, 3)
 
 
 def soft_dice(truth: Any, probability: Any, epsilon: float = EPSILON) -> Any:
-    """Soft Dice [batch, n] of the released code: (2 sum(g p) + e) / (sum(g^2 + p^2 + e per label)), REFERENCE 9.2.
+    """Soft Dice [batch, n] of the released code: (2 sum(g p) + e) / (sum(g^2 + p^2 + e per label)), reference implementation
 
     ``truth`` and ``probability`` [batch, x, y, z, n] are renormalised over the labels first.
     """
@@ -30,14 +30,14 @@ def soft_dice(truth: Any, probability: Any, epsilon: float = EPSILON) -> Any:
 
 
 def dice_loss(truth: Any, probability: Any) -> Any:
-    """Mean over batch and labels of 1 - soft Dice (paper, equation 1; REFERENCE 9.2)."""
+    """Mean over batch and labels of 1 - soft Dice (paper, equation 1; reference implementation)."""
     from keras import ops
 
     return ops.mean(1.0 - soft_dice(truth, probability))
 
 
 def weighted_l2(truth: Any, logits: Any, target: float = WL2_TARGET) -> Any:
-    """Warm-up on logits: squared distance to +-``target``, weighted by 1 - background (REFERENCE 9.2)."""
+    """Warm-up on logits: squared distance to +-``target``, weighted by 1 - background (reference implementation)."""
     from keras import ops
 
     weight = 1.0 - truth[..., :1] + 1e-8
@@ -114,7 +114,7 @@ def segmentation_loss(name: str, weight: float = 0.0) -> Callable[[Any, Any], An
 
 
 def score_loss(truth: Any, predicted: Any) -> Any:
-    """R's loss: squared error summed over regions, mean over the batch (REFERENCE 9.3)."""
+    """R's loss: squared error summed over regions, mean over the batch (reference implementation)."""
     from keras import ops
 
     return ops.mean(ops.sum(ops.square(ops.cast(predicted, "float32") - truth), -1))

@@ -27,7 +27,7 @@ CSF = 24
 NOT_A_BRAIN = 10
 """One pair in this many, in the bank of the quality network, is a scan of something else: all true Dice are 0."""
 MASKED = 0.3
-"""Probability that R sees only a part of the segmentation (REFERENCE 9.3)."""
+"""Probability that R sees only a part of the segmentation (reference implementation)."""
 _SMALLEST_SHARE = 0.4
 _BANK = 9  # separates the seeds of the bank from those of the training
 
@@ -152,7 +152,7 @@ def random_box(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
 def region_dice(found: np.ndarray, truth: np.ndarray, region_of: np.ndarray, count: int) -> np.ndarray:
     """Dice (float64 [count - 1]) of each region of two channel maps; 0 for a region that is in neither.
 
-    A region that is not there cannot be trusted, so its score is the lowest (REFERENCE 9.3).
+    A region that is not there cannot be trusted, so its score is the lowest (reference implementation).
     """
     pairs = np.bincount(region_of[found].ravel() * count + region_of[truth].ravel(), minlength=count**2)
     table = pairs.reshape(count, count)

@@ -17,7 +17,7 @@ THIN_MM = 60.0
 """Fewer voxels or less coverage than this along an axis is a slab, not a head."""
 
 COARSE_MM = 10.0
-"""Spacing above which no training scan lay (REFERENCE 9: at most 9 mm)."""
+"""Spacing above which no training scan lay (the reference: at most 9 mm)."""
 
 HUGE_MM = 500.0
 """A field of view beyond this is no head: units are wrong or it is a whole body."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 PERCENTILES = (0.5, 99.5)
-"""Intensities that become 0 and 1 (REFERENCE 4.8)."""
+"""Intensities that become 0 and 1 (reference implementation)."""
 
 CT_RANGE_HU = (0.0, 80.0)
 """Range that holds all soft tissue of the head, in Hounsfield units."""
