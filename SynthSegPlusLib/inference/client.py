@@ -325,3 +325,4 @@ def _tell(owner: weakref.ref[WorkerClient], method: str, line: str, generation: 
 def _end(tree: ProcessTree) -> None:
     tree.close_input()
     tree.kill()
+    tree.wait(2.0)

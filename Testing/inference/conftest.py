@@ -10,19 +10,19 @@ from SynthSegPlusLib.networks import choose_backend
 from Testing.inference.tiny import write_tiny_set
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _backend():
+@pytest.fixture(scope="session")
+def backend():
     """One backend for the whole process, on the CPU, with few threads."""
     return choose_backend(device="cpu", threads=2)
 
 
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory) -> Path:
+def tiny(backend, tmp_path_factory) -> Path:
     """Folder of a model set with every role, 1 mm."""
     return write_tiny_set(tmp_path_factory.mktemp("models") / "tiny")
 
 
 @pytest.fixture(scope="session")
-def tiny_2mm(tmp_path_factory) -> Path:
+def tiny_2mm(backend, tmp_path_factory) -> Path:
     """The same at a working resolution of 2 mm."""
     return write_tiny_set(tmp_path_factory.mktemp("models") / "tiny_2mm", working_resolution_mm=2.0)

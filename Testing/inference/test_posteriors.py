@@ -86,7 +86,7 @@ def test_of_equal_parts_the_first_in_scan_order_stays_and_nothing_stays_nothing(
 
 
 def published_dense(p, topology):
-    """The reference's postprocessing on the dense array (REFERENCE 8, steps 2-4), with 0/0 guarded."""
+    """The reference's postprocessing on the dense array (reference implementation), with 0/0 guarded."""
     p = p.copy()
     p[..., 1:] *= largest_component(p[..., 1:].sum(-1) > 0.25)[..., None]
     if topology:
