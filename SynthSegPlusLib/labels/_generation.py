@@ -1,4 +1,4 @@
-"""Labels of the training maps, which the generative model turns into scans (the generation labels of the reference implementation)."""
+"""Labels of the training maps (the reference implementation's generation labels), which become synthetic scans."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field

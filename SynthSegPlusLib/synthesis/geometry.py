@@ -18,7 +18,7 @@ def affine_matrix(
     rotation: ArrayLike, shearing: ArrayLike, scaling: ArrayLike,
     translation: ArrayLike = (0.0, 0.0, 0.0),
 ) -> np.ndarray:  # fmt: skip
-    """4x4 matrix S H R (reference implementation): rotations about x, y, z in degrees (R = Rx Ry Rz), six shears, three scales.
+    """4x4 matrix S H R as the reference: rotations about x, y, z in degrees (R = Rx Ry Rz), six shears, three scales.
 
     The translation is the last column, in the unit of the coordinates that the matrix is applied to.
     """

@@ -25,7 +25,7 @@ def apply_along_axes(volume: Any, matrices: Sequence[np.ndarray | None]) -> Any:
 
 
 def linear_matrix(new: int, old: int, rows: int | None = None, zoom: float | None = None) -> np.ndarray:
-    """Matrix [rows, old] of linear interpolation at coordinates i / zoom, clamped at the edges (reference implementation)."""
+    """Matrix [rows, old] of linear interpolation at coordinates i / zoom, clamped at the edges."""
     positions = np.clip(np.arange(rows or new) / (zoom or new / old), 0, old - 1)
     low = np.minimum(np.floor(positions).astype(int), max(old - 2, 0))
     weight = positions - low

@@ -17,7 +17,7 @@ _SPACE = (1, 2, 3)
 
 
 def soft_dice(truth: Any, probability: Any, epsilon: float = EPSILON) -> Any:
-    """Soft Dice [batch, n] of the released code: (2 sum(g p) + e) / (sum(g^2 + p^2 + e per label)), reference implementation
+    """Soft Dice [batch, n] as in the reference's code: (2 sum(g p) + e) / (sum(g^2 + p^2 + e per label)).
 
     ``truth`` and ``probability`` [batch, x, y, z, n] are renormalised over the labels first.
     """

@@ -83,7 +83,7 @@ class Trainer:
         try:
             while self.step < end:
                 if self.step and self.step == self.config.warmup_l2:
-                    self.optimizer = self._optimizer()  # phase 2 starts with a fresh optimiser (reference implementation)
+                    self.optimizer = self._optimizer()  # phase 2 starts with a fresh optimiser
                     self._compile()
                 seconds += self._one()
                 if self.step % self.config.log_every == 0 or self.step == end:

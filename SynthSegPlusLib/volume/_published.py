@@ -2,7 +2,7 @@
 
 Every operation is in float64 and in the reference's order, because its networks were validated behind it: the grid
 is aligned at the outer voxel edges, its length follows from the affine's rounding and from numpy's arange
-(reference implementation), and interpolation multiplies and adds the eight corners in a fixed order. It is not symmetric.
+and interpolation multiplies and adds the eight corners in a fixed order. It is not symmetric.
 """
 
 from __future__ import annotations
