@@ -1,7 +1,7 @@
 """Resampling to 1 mm exactly as the reference implementation does it, down to its float effects.
 
 Every operation is in float64 and in the reference's order, because its networks were validated behind it: the grid
-is aligned at the outer voxel edges, its length follows from the affine's rounding and from numpy's arange
+is aligned at the outer voxel edges, its length follows from the affine's rounding and from numpy's arange,
 and interpolation multiplies and adds the eight corners in a fixed order. It is not symmetric.
 """
 
