@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from SynthSegPlusLib.contract import SegmentOptions
-from SynthSegPlusLib.inference._components import largest_component
 from SynthSegPlusLib.inference._pool import NetworkPool
 from SynthSegPlusLib.inference._progress import Stages
-from SynthSegPlusLib.inference._smoothing import smooth_slabs
+from SynthSegPlusLib.inference._smoothing import Slabs, smooth_slabs
 from SynthSegPlusLib.inference._soft import SoftLabels
 from SynthSegPlusLib.inference.model_set import MODE_ROLES, ModelSet
 from SynthSegPlusLib.labels import LabelTable, structures
@@ -145,30 +144,30 @@ class Cascade:
     def _gather(self, role: str, slabs: Any) -> SoftLabels:
         return self.pool.run(role, lambda net: self._collect(slabs(net)))
 
-    def _collect(self, slabs: Iterator[tuple[slice, np.ndarray]]) -> SoftLabels:
+    def _collect(self, slabs: Slabs) -> SoftLabels:
+        threshold = self.rules.foreground_threshold
         if self._works_at_output:
             within = None if self._components_on_padded else self.conformed.inner
-            return SoftLabels.gather(
-                slabs, self.conformed.image.shape, self.table, self.rules.foreground_threshold, within, self._note
-            )
+            shape = self.conformed.image.shape
+            return SoftLabels.gather(slabs, shape, self.table, threshold, within, self._note)
         dense = self._dense(slabs)
         self._note(slice(0, len(dense)), dense)
-        return self._upsample(dense)
+        return SoftLabels.gather(self.on_output(dense), self.conformed.output_shape, self.table, threshold)
+
+    def on_output(self, posteriors: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+        """Posteriors [X, Y, Z, C] of a coarser working grid, on the output grid, a plane at a time."""
+        for number, plane in enumerate(self.conformed.output_planes(posteriors)):
+            self.stages.check()
+            yield slice(number, number + 1), plane[None]
 
     def _note(self, planes: slice, slab: np.ndarray) -> None:
         self._channels[planes] = slab.argmax(axis=-1)
 
-    def _dense(self, slabs: Iterator[tuple[slice, np.ndarray]]) -> np.ndarray:
+    def _dense(self, slabs: Slabs) -> np.ndarray:
         dense = np.empty((*self.conformed.image.shape, len(self.table)), np.float32)
         for planes, slab in slabs:
             dense[planes] = slab
         return dense
-
-    def _upsample(self, dense: np.ndarray) -> SoftLabels:
-        """Bring posteriors of a coarser working grid to the output grid, a channel at a time, where there is brain."""
-        foreground = self.conformed.to_output(dense[..., 1:].sum(axis=-1)) > self.rules.foreground_threshold
-        mask = largest_component(foreground)
-        return SoftLabels.sample(mask, self.table, lambda channel: self.conformed.to_output(dense[..., channel]))
 
     @property
     def _components_on_padded(self) -> bool:

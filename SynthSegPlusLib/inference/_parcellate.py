@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -12,50 +12,51 @@ from SynthSegPlusLib.inference._parcels import ConditionalRule, Parcels, Publish
 from SynthSegPlusLib.inference._smoothing import smooth_slabs
 from SynthSegPlusLib.networks import Inputs
 
+MakeRule = Callable[[], PublishedRule | ConditionalRule]
 
-def parcellate(cascade: Cascade, found: Segmented, final: np.ndarray) -> Parcels:
-    """Parcels of a segmented scan. ``final``: final channel map, on the grid of ``found.soft``."""
-    mask = np.isin(found.channels, _cortex_channels(cascade)).astype(np.uint8)
+
+def prepare_parcellation(cascade: Cascade, found: Segmented, final: np.ndarray) -> Callable[[], Parcels]:
+    """Everything but running S3: a function that does, which no longer needs the posteriors of the structures.
+
+    ``final``: final channel map, uint8, on the grid of ``found.soft``.
+    """
+    sides = [cascade.table.channel(cascade.table.cortex[side]) for side in ("left", "right")]
+    published = cascade.model_set.parcel_rule.combination == "published"
+    make_rule = _published(cascade, final, sides) if published else _conditional(found, final, sides)
+    mask = np.isin(found.channels, sides).astype(np.uint8)
     inputs = Inputs(image=cascade.conformed.image, groups=mask, n_groups=2)
-    join = _published if cascade.model_set.parcel_rule.combination == "published" else _conditional
-    with cascade.stages.stage(STAGE_TITLES["parcellation"]):
-        return cascade.pool.run("parcellation", lambda net: join(cascade, found, final, _slabs(cascade, net, inputs)))
+
+    def run() -> Parcels:
+        with cascade.stages.stage(STAGE_TITLES["parcellation"]):
+            return cascade.pool.run("parcellation", lambda net: _join(cascade, make_rule(), net, inputs))
+
+    return run
 
 
-def _cortex_channels(cascade: Cascade) -> list[int]:
-    """Channels of the left and of the right cortex."""
-    cortex = cascade.table.cortex
-    return [cascade.table.channel(cortex[side]) for side in ("left", "right")]
+def _published(cascade: Cascade, final: np.ndarray, sides: list[int]) -> MakeRule:
+    cortex = np.isin(final, sides)
+    return lambda: PublishedRule(cortex, cascade.conformed.inner)
 
 
-def _slabs(cascade: Cascade, net: Any, inputs: Inputs) -> Iterator[tuple[slice, np.ndarray]]:
+def _conditional(found: Segmented, final: np.ndarray, sides: list[int]) -> MakeRule:
+    index, soft = found.soft.take(sides)
+    hard = np.full(len(index), -1, np.int8)
+    for side, channel in enumerate(sides):
+        hard[final.reshape(-1)[index] == channel] = side
+    return lambda: ConditionalRule(index, soft, hard, final.shape[1] * final.shape[2])
+
+
+def _join(cascade: Cascade, rule: PublishedRule | ConditionalRule, net: Any, inputs: Inputs) -> Parcels:
+    slabs = _posteriors(cascade, net, inputs)
+    if cascade.model_set.working_resolution_mm != 1:
+        slabs = cascade.on_output(np.concatenate([slab for _, slab in slabs]))
+    rule.add(slabs)
+    return rule.result()
+
+
+def _posteriors(cascade: Cascade, net: Any, inputs: Inputs) -> Iterator[tuple[slice, np.ndarray]]:
     options = cascade.options
     # The reference forgets to smooth the parcels when quality is asked for too.
     forgets = options.compatibility and options.quality
     sigma = 0.0 if forgets else cascade.rules.parcellation_sigma
     return smooth_slabs(net.slabs(inputs, cascade.stages.update, cascade.stages.is_cancelled), sigma)
-
-
-def _published(cascade: Cascade, found: Segmented, final: np.ndarray, slabs: Iterator) -> Parcels:
-    rule = PublishedRule(np.isin(final, _cortex_channels(cascade)), cascade.conformed.inner)
-    rule.add(slabs)
-    return rule.result()
-
-
-def _conditional(cascade: Cascade, found: Segmented, final: np.ndarray, slabs: Iterator) -> Parcels:
-    sides = _cortex_channels(cascade)
-    index, soft = found.soft.take(sides)
-    hard = np.full(len(index), -1, np.int8)
-    for side, channel in enumerate(sides):
-        hard[final.reshape(-1)[index] == channel] = side
-    rule = ConditionalRule(index, soft, hard)
-    if cascade.model_set.working_resolution_mm == 1:
-        rule.add_slabs(slabs, final.shape[1] * final.shape[2])
-        return rule.result()
-    dense = np.concatenate([slab for _, slab in slabs])
-    rows = np.empty((len(index), dense.shape[-1]), np.float32)
-    for channel in range(dense.shape[-1]):
-        rows[:, channel] = cascade.conformed.to_output(dense[..., channel]).reshape(-1)[index]
-        cascade.stages.check()
-    rule.add_rows(slice(0, len(index)), rows)
-    return rule.result()

@@ -42,6 +42,7 @@ class PublishedRule:
         self._labels: list[np.ndarray] = []
 
     def add(self, slabs: Slabs) -> None:
+        """Take slabs of S3's posteriors on the grid of ``cortex``."""
         size_y, size_z = self._cortex.shape[1:]
         inner_x, inner_y, inner_z = self._box
         for planes, slab in slabs:
@@ -83,23 +84,27 @@ class ConditionalRule:
         float32 [n, 2]: p(left cortex), p(right cortex) there.
     hard
         int8 [n]: 0 where the label is left cortex, 1 right cortex, -1 neither.
+    plane_size
+        Voxels in a plane of the grid.
     """
 
-    def __init__(self, index: np.ndarray, soft: np.ndarray, hard: np.ndarray):
+    def __init__(self, index: np.ndarray, soft: np.ndarray, hard: np.ndarray, plane_size: int):
+        self._plane_size = plane_size
         self._index, self._soft, self._hard = index, soft, hard
         self._table = parcels()
         self._channels = [_channels_of(self._table, side) for side in ("left", "right")]
         self._sums = np.zeros(len(self._table))
         self._labels = np.zeros(len(index), np.int32)
 
-    def add_slabs(self, slabs: Slabs, plane_size: int) -> None:
+    def add(self, slabs: Slabs) -> None:
         """Take slabs of S3's posteriors on the grid that ``index`` numbers."""
+        plane_size = self._plane_size
         for planes, slab in slabs:
             first, last = np.searchsorted(self._index, [planes.start * plane_size, planes.stop * plane_size])
             local = self._index[first:last] - planes.start * plane_size
-            self.add_rows(slice(first, last), slab.reshape(-1, slab.shape[-1])[local])
+            self._add_rows(slice(first, last), slab.reshape(-1, slab.shape[-1])[local])
 
-    def add_rows(self, where: slice, rows: np.ndarray) -> None:
+    def _add_rows(self, where: slice, rows: np.ndarray) -> None:
         """Take S3's posteriors float32 [m, 69] of the voxels ``index[where]``."""
         for side, channels in enumerate(self._channels):
             given = rows[:, channels] + LEAK * rows[:, self._table.partners[channels]] + LEAK**2

@@ -25,14 +25,14 @@ class SoftLabels:
     both in pieces; every other voxel is background with probability one.
     """
 
-    def __init__(self, shape: tuple[int, int, int], table: LabelTable):
+    def __init__(self, shape: tuple[int, ...], table: LabelTable):
         self.shape = shape
         self.table = table
         self.index: list[np.ndarray] = []
         self.rows: list[np.ndarray] = []
 
     @classmethod
-    def gather(cls, slabs: Slabs, shape: tuple[int, int, int], table: LabelTable, threshold: float,
+    def gather(cls, slabs: Slabs, shape: tuple[int, ...], table: LabelTable, threshold: float,
                within: Box | None = None, visit: Callable[[slice, np.ndarray], object] | None = None) -> SoftLabels:
         """Take the voxels whose foreground probability (all channels but 0) exceeds ``threshold``.
 
@@ -51,17 +51,6 @@ class SoftLabels:
             local = np.flatnonzero(mask)
             soft.index.append(local + planes.start * shape[1] * shape[2])
             soft.rows.append(slab.reshape(-1, len(table))[local])
-        return soft
-
-    @classmethod
-    def sample(cls, mask: np.ndarray, table: LabelTable, channel: Callable[[int], np.ndarray]) -> SoftLabels:
-        """Posteriors at the voxels of ``mask``; ``channel(c)`` gives the float32 [X, Y, Z] of channel c."""
-        soft = cls(mask.shape, table)
-        index = np.flatnonzero(mask)
-        rows = np.empty((len(index), len(table)), np.float32)
-        for number in range(len(table)):
-            rows[:, number] = channel(number).reshape(-1)[index]
-        soft.index, soft.rows = [index], [rows]
         return soft
 
     def keep_largest_component(self) -> None:
@@ -156,7 +145,7 @@ class SoftLabels:
         return out.reshape(self.shape)
 
 
-def _box_mask(shape: tuple[int, int, int], box: Box) -> np.ndarray:
+def _box_mask(shape: tuple[int, ...], box: Box) -> np.ndarray:
     mask = np.zeros(shape, bool)
     mask[box] = True
     return mask

@@ -5,20 +5,15 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-import numpy as np
-
-from SynthSegPlusLib.contract import Finding, InputError, OptionsError, QualityReport, SegmentOptions
+from SynthSegPlusLib.contract import Finding, InputError, OptionsError, SegmentOptions
 from SynthSegPlusLib.inference import _record
-from SynthSegPlusLib.inference._cascade import POSTPROCESSING, STAGE_TITLES, Cascade, Segmented, needed_roles
+from SynthSegPlusLib.inference._cascade import POSTPROCESSING, STAGE_TITLES, Cascade, needed_roles
+from SynthSegPlusLib.inference._measure import Measured
 from SynthSegPlusLib.inference._memory import check_memory
-from SynthSegPlusLib.inference._parcellate import parcellate
-from SynthSegPlusLib.inference._parcels import Parcels
 from SynthSegPlusLib.inference._pool import NetworkPool
 from SynthSegPlusLib.inference._progress import CancelFlag, Report, Stages
 from SynthSegPlusLib.inference._restore import Restorer
-from SynthSegPlusLib.inference.measures import intracranial_volume, parcel_volumes, table_of
 from SynthSegPlusLib.inference.model_set import ModelSet
-from SynthSegPlusLib.inference.quality import denoiser_agreement, regressor_input, report_of
 from SynthSegPlusLib.inference.result import Result
 from SynthSegPlusLib.networks import Chosen, choose_backend
 from SynthSegPlusLib.volume import Conformed, Volume, check, conform
@@ -115,7 +110,7 @@ class Segmenter:
             pool = self._networks(chosen)
         cascade = Cascade(self.model_set, self.options, conformed, pool, stages)
         found = cascade.run()
-        measured = _Measured.of(cascade, found)
+        measured = Measured.of(cascade, found)
         with stages.stage(FINISHING):
             record = self._record(started, volume, chosen, measured, findings, stages, pool)
             result = self._result(conformed, cascade, measured, findings, record)
@@ -160,7 +155,7 @@ class Segmenter:
         self._pool.warnings.clear()
         return self._pool
 
-    def _result(self, conformed: Conformed, cascade: Cascade, measured: _Measured, findings: tuple[Finding, ...],
+    def _result(self, conformed: Conformed, cascade: Cascade, measured: Measured, findings: tuple[Finding, ...],
                 record: dict[str, Any]) -> Result:  # fmt: skip
         restorer = Restorer(conformed, self.options.grid, on_working_grid=self.model_set.working_resolution_mm == 1)
         labels = cascade.table.values[measured.channels]
@@ -176,7 +171,7 @@ class Segmenter:
             _resample=lambda: conformed.resampled_volume() if conformed.resampled else None,
         )  # fmt: skip
 
-    def _record(self, started: str, volume: Volume, chosen: Chosen, measured: _Measured,
+    def _record(self, started: str, volume: Volume, chosen: Chosen, measured: Measured,
                 findings: tuple[Finding, ...], stages: Stages, pool: NetworkPool) -> dict[str, Any]:  # fmt: skip
         quality, agreement = measured.quality, measured.denoiser_quality
         return {
@@ -196,52 +191,6 @@ class Segmenter:
             "timings": stages.timings,
             "peak_memory_bytes": None,
         }
-
-
-@dataclasses.dataclass
-class _Measured:
-    """Numbers and maps of a scan before they are brought to the output grid."""
-
-    channels: np.ndarray
-    parcels: Parcels | None
-    table: Any
-    icv_mm3: float | None
-    quality: QualityReport | None
-    denoiser_quality: QualityReport | None
-    soft: Any
-
-    @classmethod
-    def of(cls, cascade: Cascade, found: Segmented) -> _Measured:
-        options, model_set, table = cascade.options, cascade.model_set, cascade.table
-        final = found.soft.channel_map()
-        voxel = cascade.conformed.voxel_volume_mm3
-        volumes = found.soft.sums() * voxel
-        parcels = parcellate(cascade, found, final) if options.parcellation else None
-        soft = found.soft if options.posteriors else None
-        found.soft = None  # type: ignore[assignment]  # 33 channels that the quality network's memory can use
-        quality = _score(cascade, found) if options.quality else None
-        agreement = None
-        if options.quality_from_denoiser and found.corrected is not None:
-            agreement = denoiser_agreement(
-                found.corrected, found.channels, table, model_set.tissues, options.qc_threshold
-            )
-        parcel_mm3 = None
-        if parcels is not None:
-            to_white_matter = options.compatibility and options.label_version == "2.0"
-            rule = model_set.parcel_rule.combination
-            parcel_mm3 = parcel_volumes(parcels, volumes, voxel, table, rule, to_white_matter)
-        measures = table_of(volumes, table, model_set.qc_regions, quality, parcel_mm3)
-        return cls(final, parcels, measures, intracranial_volume(volumes, table), quality, agreement, soft)
-
-
-def _score(cascade: Cascade, found: Segmented) -> QualityReport:
-    model_set = cascade.model_set
-    with cascade.stages.stage(STAGE_TITLES["quality"]):
-        regions = regressor_input(found.channels, cascade.table, model_set.qc_regions, model_set.quality)
-        raw = cascade.pool.run(
-            "quality", lambda net: net.predict(regions, cascade.stages.update, cascade.stages.is_cancelled)
-        )
-    return report_of(raw, model_set.qc_regions, cascade.options.qc_threshold)
 
 
 def _options(options: SegmentOptions | None, fields: dict[str, Any]) -> SegmentOptions:

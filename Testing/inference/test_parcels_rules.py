@@ -52,8 +52,8 @@ def test_a_cortex_voxel_without_any_parcel_becomes_background_in_the_published_r
 
 def conditional(q, soft, hard):
     index = np.arange(len(soft))
-    rule = ConditionalRule(index, soft, hard)
-    rule.add_slabs(slabs(q), SHAPE[1] * SHAPE[2])
+    rule = ConditionalRule(index, soft, hard, SHAPE[1] * SHAPE[2])
+    rule.add(slabs(q))
     return rule.result()
 
 

@@ -155,13 +155,6 @@ def test_extracerebral_fluid_is_not_bound_to_one_piece():
     assert soft.sums()[TABLE.channel(17)] == 2  # the smaller piece of hippocampus is gone
 
 
-def test_sampling_channels_equals_gathering_them():
-    p = random_posteriors(5)
-    mask = p[..., 1:].sum(-1) > 0.5
-    sampled = SoftLabels.sample(mask, TABLE, lambda channel: p[..., channel])
-    assert dense_of(sampled) == pytest.approx(np.where(mask[..., None], p, np.eye(len(TABLE))[0]))
-
-
 def test_taking_channels_gives_their_voxels_in_order():
     p = random_posteriors(6)
     index, values = gather(p).take([2, 20])

@@ -1,0 +1,66 @@
+"""From the posteriors of a scan to everything that is measured: volumes, parcels, quality."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from SynthSegPlusLib.contract import MeasuresTable, QualityReport
+from SynthSegPlusLib.inference._cascade import STAGE_TITLES, Cascade, Segmented
+from SynthSegPlusLib.inference._parcellate import prepare_parcellation
+from SynthSegPlusLib.inference._parcels import Parcels
+from SynthSegPlusLib.inference._soft import SoftLabels
+from SynthSegPlusLib.inference.measures import intracranial_volume, parcel_volumes, table_of
+from SynthSegPlusLib.inference.quality import denoiser_agreement, regressor_input, report_of
+
+
+@dataclass
+class Measured:
+    """Numbers and maps of a scan before they are brought to the grid that was asked for.
+
+    channels: final channel map, uint8. soft: the posteriors, where they were asked for.
+    """
+
+    channels: np.ndarray
+    parcels: Parcels | None
+    table: MeasuresTable
+    icv_mm3: float | None
+    quality: QualityReport | None
+    denoiser_quality: QualityReport | None
+    soft: SoftLabels | None
+
+    @classmethod
+    def of(cls, cascade: Cascade, found: Segmented) -> Measured:
+        """Run S3 and R where they are asked for, and measure. Takes the posteriors away from ``found``."""
+        options, model_set, table = cascade.options, cascade.model_set, cascade.table
+        final = found.soft.channel_map()
+        voxel = cascade.conformed.voxel_volume_mm3
+        volumes = found.soft.sums() * voxel
+        run_parcellation = prepare_parcellation(cascade, found, final) if options.parcellation else None
+        soft = found.soft if options.posteriors else None
+        found.soft = None  # type: ignore[assignment]  # 33 channels whose memory the next networks can use
+        parcels = run_parcellation() if run_parcellation else None
+        quality = _score(cascade, found) if options.quality else None
+        agreement = None
+        if options.quality_from_denoiser and found.corrected is not None:
+            agreement = denoiser_agreement(
+                found.corrected, found.channels, table, model_set.tissues, options.qc_threshold
+            )
+        parcel_mm3 = None
+        if parcels is not None:
+            to_white_matter = options.compatibility and options.label_version == "2.0"
+            rule = model_set.parcel_rule.combination
+            parcel_mm3 = parcel_volumes(parcels, volumes, voxel, table, rule, to_white_matter)
+        measures = table_of(volumes, table, model_set.qc_regions, quality, parcel_mm3)
+        return cls(final, parcels, measures, intracranial_volume(volumes, table), quality, agreement, soft)
+
+
+def _score(cascade: Cascade, found: Segmented) -> QualityReport:
+    model_set = cascade.model_set
+    with cascade.stages.stage(STAGE_TITLES["quality"]):
+        regions = regressor_input(found.channels, cascade.table, model_set.qc_regions, model_set.quality)
+        raw = cascade.pool.run(
+            "quality", lambda net: net.predict(regions, cascade.stages.update, cascade.stages.is_cancelled)
+        )
+    return report_of(raw, model_set.qc_regions, cascade.options.qc_threshold)
