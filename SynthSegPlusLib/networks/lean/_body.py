@@ -77,4 +77,3 @@ def consumed(chunks: Iterable[Any]) -> Iterator[Any]:
     held = deque(chunks)
     while held:
         yield held.popleft()
-

@@ -35,14 +35,14 @@ class Arithmetic:
     ----------
     precision
         Type of weights and features.
-    filtered
-        Use minimal filtering along x.
+    tile
+        Largest tile of minimal filtering along x: 4, 2, or 1 for plain convolutions.
     fusion
         How the backend compiles large layers.
     """
 
     precision: str = "float32"
-    filtered: bool = False
+    tile: int = 1
     fusion: Fusion = Fusion.NONE
 
     def tensor(self, array: np.ndarray) -> Any:
@@ -93,7 +93,7 @@ class Convolutions:
 
     def _term(self, kernel: np.ndarray, coarse: bool, planes: int) -> Term:
         size, features = len(kernel), kernel.shape[-1]
-        outputs = best_outputs(planes, size) if self._arithmetic.filtered else 1
+        outputs = best_outputs(planes, size, self._arithmetic.tile)
         if coarse:
             return upsampled(size, features, outputs)
         return Filtered(size, outputs) if outputs > 1 and size > 1 else Direct(size)
@@ -108,19 +108,23 @@ def _halo(kernel: int, coarse: bool) -> int:
 @cache
 def _convolutions(terms: tuple[Term, ...], activation: Activation, fusion: Fusion) -> Callable[..., Any]:
     """The function of tensors that layers of one kind share."""
-    end = partial(_end, terms, activation)
     if fusion is Fusion.NONE or all(isinstance(term, Direct) for term in terms):
         return compiled(partial(_all_phases, terms, activation), fusion)
     transforms = [_transform(term, fusion) for term in terms]
     multiplies = [_multiply(term, fusion) for term in terms]
-    finish = fused(end, fusion)
+    # Interleaving is compiled on its own: fused with an activation, XLA would branch on every number.
+    combines = [_combine(term, fusion) if term.interleaves else None for term in terms]
+    ends = tuple(Combined() if term.interleaves else term for term in terms)
+    finish = fused(partial(_end, ends, activation), fusion)
 
     def run(windows: list[Any], weights: list[list[Any]], residual: Any, values: list[Any]) -> Any:
-        products = [
-            multiply(transform(window), weight)
-            for transform, multiply, window, weight in zip(transforms, multiplies, windows, weights, strict=True)
-        ]
-        return finish(products, residual, values)
+        parts = []
+        for transform, multiply, combine, window, weight in zip(
+            transforms, multiplies, combines, windows, weights, strict=True
+        ):
+            products = multiply(transform(window), weight)
+            parts.append([combine(products)] if combine else products)
+        return finish(parts, residual, values)
 
     return run
 
@@ -135,6 +139,11 @@ def _multiply(term: Term, fusion: Fusion) -> Callable[..., Any]:
     return compiled(term.multiply, fusion)
 
 
+@cache
+def _combine(term: Term, fusion: Fusion) -> Callable[..., Any]:
+    return fused(term.combine, fusion)
+
+
 def _all_phases(
     terms: tuple[Term, ...], activation: Activation, windows: list[Any], weights: list[list[Any]], residual: Any,
     values: list[Any],
@@ -146,7 +155,17 @@ def _all_phases(
     return _end(terms, activation, products, residual, values)
 
 
-def _end(terms: tuple[Term, ...], activation: Activation, products: list[Any], residual: Any, values: list[Any]) -> Any:
+@dataclass(frozen=True)
+class Combined:
+    """A term whose chunk is already made."""
+
+    def combine(self, products: list[Any]) -> Any:
+        return products[0]
+
+
+def _end(
+    terms: tuple[Term | Combined, ...], activation: Activation, products: list[Any], residual: Any, values: list[Any]
+) -> Any:
     total, *others = [term.combine(product) for term, product in zip(terms, products, strict=True)]
     dtype = "float32" if others else total.dtype  # sums of several parts are not rounded in between
     bias, *affine = (ops.cast(value, dtype) for value in values)

@@ -35,9 +35,7 @@ class LeanRegressor(Body):
         norms = {name: batch_norm(values) for name, values in weights.items() if "gamma" in values}
         levels = range(spec.levels)
         self._convolutions = [self._level(level, weights, norms) for level in levels]
-        self._shortcuts = [
-            self._layer(weights[spec.shortcut(level)], "relu") for level in levels if self._published
-        ]
+        self._shortcuts = [self._layer(weights[spec.shortcut(level)], "relu") for level in levels if self._published]
         count = spec.levels if self._published else spec.levels - 1
         self._pools = [Pool(arithmetic, norms[f"{spec.prefix}_bn_down_{level}"]) for level in range(count)]
         activations: tuple[Activation, Activation] = ("relu", "relu") if self._published else ("elu", "none")

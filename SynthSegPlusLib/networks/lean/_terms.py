@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from keras import ops
@@ -24,6 +24,9 @@ Tensors = list[Any]
 
 class Term(Hashable, Protocol):
     """One convolution of one window."""
+
+    interleaves: ClassVar[bool]
+    """Whether `combine` puts together voxels of finer rows."""
 
     def prepare(self, kernel: np.ndarray) -> list[np.ndarray]:
         """The weights that `multiply` takes."""
@@ -43,6 +46,8 @@ class Direct:
     """The plain convolution, 'valid' along x (the window brings the halo), 'same' along y and z."""
 
     kernel: int
+
+    interleaves: ClassVar[bool] = False
 
     def prepare(self, kernel: np.ndarray) -> list[np.ndarray]:
         return [kernel]
@@ -66,6 +71,8 @@ class Filtered:
 
     kernel: int
     outputs: int
+
+    interleaves: ClassVar[bool] = False
 
     def prepare(self, kernel: np.ndarray) -> list[np.ndarray]:
         matrix = filtering(self.outputs, self.kernel).kernel
@@ -104,6 +111,8 @@ class Differences:
     """A kernel of 3 on the upsampled volume, from the coarse volume and its differences."""
 
     features: int
+
+    interleaves: ClassVar[bool] = True
 
     def prepare(self, kernel: np.ndarray) -> list[np.ndarray]:
         return difference_kernels(kernel)
@@ -158,6 +167,8 @@ class Parities:
 
     features: int
     coarse: Direct | Filtered
+
+    interleaves: ClassVar[bool] = True
 
     def prepare(self, kernel: np.ndarray) -> list[np.ndarray]:
         return self.coarse.prepare(parity_kernel(kernel))
