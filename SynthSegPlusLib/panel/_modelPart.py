@@ -35,15 +35,20 @@ class ModelPart:
         if folder == self._folder:
             return
         self._folder = folder
-        if self._ui.modelFolderEdit.currentPath != folder:
-            self._ui.modelFolderEdit.currentPath = folder
+        shown = folder or self._default()
+        if self._ui.modelFolderEdit.currentPath != shown:
+            self._ui.modelFolderEdit.currentPath = shown
         self.find()
 
     @property
     def folder(self) -> Path | None:
         """The folder that the worker is told; None when it is to find the set itself."""
-        named = self._folder or str(slicer.util.settingsValue(SETTING, "") or "")
+        named = self._folder or self._default()
         return Path(named) if named else None
+
+    def _default(self) -> str:
+        """What this user named last, in any scene."""
+        return str(slicer.util.settingsValue(SETTING, "", settings=slicer.app.userSettings()) or "")
 
     @property
     def roles(self) -> frozenset[str]:
@@ -78,5 +83,8 @@ class ModelPart:
         return there if role in self.roles else muted(absent)
 
     def _edited(self, folder: str) -> None:
-        if folder != self._folder:
+        if folder != (self._folder or self._default()):
+            slicer.app.userSettings().setValue(SETTING, folder)
+            self._folder = folder
+            self.find()
             self._onFolder(folder)

@@ -201,12 +201,19 @@ class Panel:
         # Room for what the user waits to see.
         self.ui.optionsSection.collapsed = True
         self.ui.modelSection.collapsed = True
+        self._checkAgain()
+
+    def _checkAgain(self) -> None:
+        """The run came before the look at the scan, which was given up for it."""
+        if not self.input.advice:
+            self.input.checkSoon()
 
     def _failed(self, error: SynthSegPlusError) -> None:
         self.session.say(f"{type(error).__name__}: {error}")
         sign = "" if isinstance(error, Cancelled) else "\u2715 "
         self.run.end(sign + safe(error))
         self.refresh()
+        self._checkAgain()
 
     # ---- results ------------------------------------------------------------------------------------------
 

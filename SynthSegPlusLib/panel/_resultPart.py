@@ -59,7 +59,7 @@ class ResultPart:
 def verdictText(quality: QualityReport | None) -> str:
     """The verdict on a scan in a sentence."""
     if quality is None:
-        return _("Not scored: run without quality control")
+        return _("Not scored: made without quality control")
     if quality.verdict is Verdict.FAIL:
         return _("Failed: {failed} of {count} regions below {threshold:.2f}").format(
             failed=len(quality.failed), count=len(quality.regions), threshold=quality.threshold)

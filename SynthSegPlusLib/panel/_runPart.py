@@ -21,6 +21,7 @@ class RunPart:
         ui.applyButton.connect("clicked()", onApply)
         ui.cancelButton.connect("clicked()", onCancel)
         ui.progressBar.visible = False
+        ui.stageLabel.visible = False
 
     def setIdle(self, reason: str) -> None:
         """Ready for Apply, or not, for a reason."""
@@ -53,10 +54,14 @@ class RunPart:
     def tick(self) -> None:
         """Show the elapsed time."""
         elapsed = duration(time.monotonic() - self._started)
-        self._ui.stageLabel.text = f"{safe(self._stage)} &nbsp;{muted(elapsed)}"
+        self._say(f"{safe(self._stage)} &nbsp;{muted(elapsed)}")
 
     def end(self, message: str) -> None:
         """Over; a message stays."""
         self._ui.progressBar.visible = False
         self._ui.cancelButton.enabled = False
-        self._ui.stageLabel.text = message
+        self._say(message)
+
+    def _say(self, text: str) -> None:
+        self._ui.stageLabel.text = text
+        self._ui.stageLabel.visible = bool(text)

@@ -16,7 +16,11 @@ from SynthSegPlusLib.scene import Decision, ResultNodes, decisionOf, labelOf, sh
 
 COLUMNS = 7
 STRUCTURE, SIDE, VOLUME, PERCENT, REGION, SCORE, VERDICT = range(COLUMNS)
-REGION_WIDTH = 62
+# The widest text that a column is to show whole; the structure takes what remains.
+SAMPLES = {SIDE: "Side", VOLUME: "1227.84", PERCENT: "% ICV", REGION: "hippocampus", SCORE: "Score", VERDICT: "Verdict"}
+CHARACTER_WIDTH = 0.78
+"""Pixels of a character for each point of the type, on the generous side."""
+CELL_PADDING = 10
 _SIDES = {"left": "L", "right": "R"}
 _MARKS = {Decision.NONE: "", Decision.ACCEPT: " \u2713", Decision.REJECT: " \u2715"}
 
@@ -48,10 +52,13 @@ class TablePart:
         table.verticalHeader().setDefaultSectionSize(20)
         header = table.horizontalHeader()
         for column in range(COLUMNS):
-            # Measured once after filling: a header that follows its contents would measure at every cell.
+            # Fixed: a header that follows its contents would measure them at every cell that is set.
             header.setSectionResizeMode(column, qt.QHeaderView.Fixed)
+            if column in SAMPLES:
+                width = CHARACTER_WIDTH * font.pointSizeF() * len(SAMPLES[column])
+                header.resizeSection(column, round(width) + CELL_PADDING)
         header.setSectionResizeMode(STRUCTURE, qt.QHeaderView.Stretch)
-        header.setMinimumSectionSize(24)
+        header.setHighlightSections(False)
         header.setSectionsClickable(True)
         # Sorted here and not by the widget, which would sort numbers as text.
         header.connect("sectionClicked(int)", self.sort)
@@ -124,16 +131,13 @@ class TablePart:
             table.item(index, STRUCTURE).setIcon(self._icon(row))
             if row.verdict is Verdict.FAIL:
                 _bold(table.item(index, VERDICT))
-        for column in (SIDE, VOLUME, PERCENT, SCORE, VERDICT):
-            table.resizeColumnToContents(column)
-        table.setColumnWidth(REGION, REGION_WIDTH)
         self.filter()
 
     def _texts(self, row: StructureMeasure) -> list[str]:
         percent = "" if math.isnan(row.fraction_of_icv) else f"{100 * row.fraction_of_icv:.2f}"
         score = "" if row.qc_score is None else f"{row.qc_score:.2f}"
         return [self._title(row), _SIDES.get(row.hemisphere, ""), f"{row.volume_mm3 / 1000.0:.2f}", percent,
-                row.qc_region, score, f"{SIGNS[row.verdict]} {verdictWord(row.verdict)}"]
+                row.qc_region, score, _verdictText(row.verdict)]
 
     def _title(self, row: StructureMeasure) -> str:
         assert self._result is not None
@@ -144,6 +148,7 @@ class TablePart:
                  _("{volume:.0f} mm3").format(volume=row.volume_mm3)]
         if row.qc_region:
             parts.append(_("judged by {region}").format(region=row.qc_region))
+        parts.append(verdictWord(row.verdict))
         return ", ".join(filter(None, parts))
 
     def _icon(self, row: StructureMeasure) -> Any:
@@ -190,6 +195,12 @@ def sortKey(row: StructureMeasure, column: int) -> tuple[Any, ...]:
         VERDICT: row.verdict.value,
     }
     return keys[column], row.label
+
+
+def _verdictText(verdict: Verdict) -> str:
+    """Sign and word; the sign alone for what was not scored, whose tip says so."""
+    sign = SIGNS[verdict]
+    return sign if verdict is Verdict.NOT_SCORED else f"{sign} {verdictWord(verdict)}"
 
 
 def _bold(item: Any) -> None:

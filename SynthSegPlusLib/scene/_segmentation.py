@@ -13,6 +13,9 @@ from SynthSegPlusLib.scene._placement import followTransform, placeBeside
 from SynthSegPlusLib.scene._result import ResultNodes
 from SynthSegPlusLib.scene._terminology import terminologyTag
 
+CSF = 24
+"""Label of the fluid between brain and skull."""
+
 
 def makeSegmentation(result: ResultNodes, which: Which = "segmentation") -> Any:
     """A segmentation node of one labelmap, with a segment per label value that occurs."""
@@ -36,9 +39,13 @@ def makeSegmentation(result: ResultNodes, which: Which = "segmentation") -> Any:
 
 
 def showSurfaces(segmentationNode: Any) -> None:
-    """Make closed surfaces and show them in the 3D views."""
+    """Make closed surfaces and show them in the 3D views, without the fluid around the brain, which would hide it."""
     segmentationNode.CreateClosedSurfaceRepresentation()
-    segmentationNode.GetDisplayNode().SetVisibility3D(True)
+    display, segmentation = segmentationNode.GetDisplayNode(), segmentationNode.GetSegmentation()
+    for index in range(segmentation.GetNumberOfSegments()):
+        if segmentation.GetNthSegment(index).GetLabelValue() == CSF:
+            display.SetSegmentVisibility3D(segmentation.GetNthSegmentID(index), False)
+    display.SetVisibility3D(True)
 
 
 def _describe(node: Any) -> None:

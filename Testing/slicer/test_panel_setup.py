@@ -100,6 +100,11 @@ def test_a_folder_that_the_user_names_is_looked_at_and_told_to_the_worker(slicer
         assert opened.parameters.modelFolder == str(tmp_path)
         opened.apply()
         assert opened.worker.commands[-1]["models"] == str(tmp_path)
+        slicer.mrmlScene.Clear(0)
+        assert opened.panel.model.folder == tmp_path
+        opened.ui.modelFolderEdit.currentPath = ""
+        assert opened.panel.model.folder is None
+        assert looked[-1] is None
 
 
 def test_the_bundled_set_is_found_without_any_help(slicer_host):
