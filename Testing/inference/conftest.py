@@ -12,8 +12,8 @@ from Testing.inference.tiny import write_tiny_set
 
 @pytest.fixture(scope="session")
 def backend():
-    """One backend for the whole process, on the CPU, with few threads."""
-    return choose_backend(device="cpu", threads=2)
+    """One backend for the whole process, on the CPU; TensorFlow's threads cannot change once it has started."""
+    return choose_backend(device="cpu")
 
 
 @pytest.fixture(scope="session")

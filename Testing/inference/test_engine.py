@@ -32,7 +32,7 @@ _latest: dict = {}
 
 def segment(folder, volume=None, **options):
     """Segment with networks that earlier tests have loaded: compiling them is what takes the time."""
-    segmenter = Segmenter(ModelSet.load(folder), device="cpu", threads=2, keep_networks=True, **options)
+    segmenter = Segmenter(ModelSet.load(folder), device="cpu", keep_networks=True, **options)
     if folder in _latest:
         segmenter.take_networks_of(_latest[folder])
     _latest[folder] = segmenter
@@ -162,7 +162,7 @@ def reoriented(volume, order, flips):
 
 @pytest.mark.parametrize(("spacing", "step"), [(1.0, 7), (1.4, 1)])
 def test_all_48_orientations_of_a_scan_give_the_same_labels_and_volumes(tiny, spacing, step):
-    segmenter = Segmenter(ModelSet.load(tiny), mode="fast", device="cpu", threads=2, keep_networks=True)
+    segmenter = Segmenter(ModelSet.load(tiny), mode="fast", device="cpu", keep_networks=True)
     volume = scan((14, 18, 12), spacing=spacing)
     expected = segmenter.segment(volume)
     assert len(np.unique(expected.labels.data)) > 5

@@ -48,7 +48,7 @@ def weights(tmp_path_factory):
 
 
 def segment(model_set, volume, options):
-    result = Segmenter(model_set, device="cpu", threads=2, **options).segment(volume)
+    result = Segmenter(model_set, device="cpu", **options).segment(volume)
     volumes = {row.name: row.volume_mm3 for row in result.volumes}
     if result.icv_mm3 is not None:
         volumes["total intracranial"] = result.icv_mm3

@@ -17,7 +17,7 @@ T1 = "datasets/data/mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz"
 def result():
     nilearn = pytest.importorskip("nilearn")
     volume = Volume.read(Path(nilearn.__file__).parent / T1)
-    return Segmenter(ModelSet.find("starter_2mm"), mode="fast", device="cpu", threads=2).segment(volume)
+    return Segmenter(ModelSet.find("starter_2mm"), mode="fast", device="cpu").segment(volume)
 
 
 def centre_of(result, *labels):

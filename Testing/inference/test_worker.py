@@ -48,7 +48,7 @@ def job(worker, exported, tiny, tmp_path):
 
 
 def test_segmenting_through_the_worker_equals_segmenting_here(worker, job, tiny):
-    here = Segmenter(ModelSet.load(tiny), device="cpu", threads=2, **OPTIONS).segment(scan())
+    here = Segmenter(ModelSet.load(tiny), device="cpu", **OPTIONS).segment(scan())
     stages = []
     values = worker.wait(job(), lambda stage, fraction, overall: stages.append((stage, overall)), timeout=120)
     reply = SegmentReply.from_dict(json.loads(json.dumps(values)))
