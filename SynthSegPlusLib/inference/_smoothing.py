@@ -10,7 +10,8 @@ import numpy as np
 Slabs = Iterable[tuple[slice, np.ndarray]]
 """Pieces of a volume along x, in order and without overlap: (planes, float32 [planes, Y, Z, C])."""
 
-_PLANES = 8  # smoothed at once: small enough to stay in the cache and to cost no memory worth planning
+_PLANES = 8  # smoothed at once: little enough to cost no memory worth planning
+_ROWS = 8  # of a plane at once: little enough to stay in the cache
 
 
 def gaussian_kernel(sigma: float) -> np.ndarray:
@@ -35,19 +36,20 @@ def smooth_slabs(slabs: Slabs, sigma: float) -> Iterator[tuple[slice, np.ndarray
     if radius == 0:
         yield from slabs
         return
-    held: np.ndarray | None = None  # smoothed along y and z, waiting for their neighbours along x
+    held: list[np.ndarray] = []  # planes, smoothed along y and z, waiting for their neighbours along x
     done = 0
     for piece in _pieces(slabs):
-        flat = _smooth_in_plane(piece, kernel)
-        held = np.concatenate([_blank(flat, radius) if held is None else held, flat])
+        smooth = _smooth_in_plane(piece, kernel)
+        if not held:
+            held = [np.zeros_like(smooth[0])] * radius
+        held += list(smooth)
         count = len(held) - 2 * radius
         if count > 0:
-            yield slice(done, done + count), _along_first(held, kernel, count)
-            held, done = held[count:].copy(), done + count
-    if held is not None:
-        held = np.concatenate([held, _blank(held, radius)])
-        count = len(held) - 2 * radius
-        yield slice(done, done + count), _along_first(held, kernel, count)
+            yield slice(done, done + count), _along_first(held, kernel)
+            held, done = held[count:], done + count
+    if held:
+        held += [np.zeros_like(held[0])] * radius
+        yield slice(done, done + len(held) - 2 * radius), _along_first(held, kernel)
 
 
 def _pieces(slabs: Slabs) -> Iterator[np.ndarray]:
@@ -56,34 +58,48 @@ def _pieces(slabs: Slabs) -> Iterator[np.ndarray]:
             yield slab[start : start + _PLANES]
 
 
-def _blank(like: np.ndarray, planes: int) -> np.ndarray:
-    return np.zeros((planes, *like.shape[1:]), like.dtype)
-
-
-def _along_first(held: np.ndarray, kernel: np.ndarray, count: int) -> np.ndarray:
-    radius = len(kernel) // 2
-    out = held[radius : radius + count] * kernel[radius]
-    for offset in range(1, radius + 1):
-        pair = held[radius - offset : radius - offset + count] + held[radius + offset : radius + offset + count]
-        pair *= kernel[radius + offset]
-        out += pair
+def _along_first(planes: list[np.ndarray], kernel: np.ndarray) -> np.ndarray:
+    """Weighted sums of each plane [Y, Z, C] and its neighbours, but for ``radius`` planes at both ends."""
+    width = len(kernel)
+    size_y, *rest = planes[0].shape
+    out = np.empty((len(planes) - width + 1, size_y, *rest), np.float32)
+    pair = np.empty((min(_ROWS, size_y), *rest), np.float32)
+    for number, result in enumerate(out):
+        for start in range(0, size_y, _ROWS):
+            rows = slice(start, min(start + _ROWS, size_y))
+            shifted = [plane[rows] for plane in planes[number : number + width]]
+            _weighted_sum(shifted, kernel, result[rows], pair[: rows.stop - rows.start])
     return out
 
 
 def _smooth_in_plane(piece: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    out = np.empty(piece.shape, np.float32)
-    for plane, result in zip(piece, out, strict=True):
-        across = _same(plane, kernel)
-        result[...] = _same(across.swapaxes(0, 1), kernel).swapaxes(0, 1)
-    return out
-
-
-def _same(plane: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    """Convolve along the first axis with zeros beyond both ends, same length."""
+    """Smooth planes [planes, Y, Z, C] along y and z, a block of rows at a time so that it stays in the cache."""
     radius = len(kernel) // 2
-    out = plane * kernel[radius]
-    for offset in range(1, min(radius, len(plane) - 1) + 1):
-        weight = kernel[radius + offset]
-        out[offset:] += plane[:-offset] * weight
-        out[:-offset] += plane[offset:] * weight
+    _, size_y, size_z, channels = piece.shape
+    out = np.empty(piece.shape, np.float32)
+    rows = min(_ROWS, size_y) + 2 * radius
+    bordered = np.zeros((rows, size_z + 2 * radius, channels), np.float32)
+    across, pair = np.empty((2, rows, size_z, channels), np.float32)
+    for plane, result in zip(piece, out, strict=True):
+        for start in range(0, size_y, _ROWS):
+            stop = min(start + _ROWS, size_y)
+            low, high = max(start - radius, 0), min(stop + radius, size_y)
+            first, last = low - (start - radius), high - (start - radius)
+            bordered[:first] = bordered[last:] = 0.0
+            bordered[first:last, radius:-radius] = plane[low:high]
+            shifted = [bordered[:, offset : offset + size_z] for offset in range(2 * radius + 1)]
+            _weighted_sum(shifted, kernel, across, pair)
+            count = stop - start
+            shifted = [across[offset : offset + count] for offset in range(2 * radius + 1)]
+            _weighted_sum(shifted, kernel, result[start:stop], pair[:count])
     return out
+
+
+def _weighted_sum(shifted: list[np.ndarray], kernel: np.ndarray, out: np.ndarray, pair: np.ndarray) -> None:
+    """Sum of arrays with a symmetric kernel's weights into ``out``; ``pair`` is room of the same shape."""
+    middle = len(kernel) // 2
+    np.multiply(shifted[middle], kernel[middle], out=out)
+    for offset in range(1, middle + 1):
+        np.add(shifted[middle - offset], shifted[middle + offset], out=pair)
+        pair *= kernel[middle + offset]
+        out += pair
