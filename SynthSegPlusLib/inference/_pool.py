@@ -13,6 +13,9 @@ from SynthSegPlusLib.networks import RegressorSpec, load_network, load_regressor
 
 T = TypeVar("T")
 
+SMALL_CHUNK_VOXELS = 600_000
+"""How much a GPU works on at a time after its memory ran out: a quarter of what suits it."""
+
 KEEP_BYTES = 4_000_000_000
 """Networks are kept for the next scan only while so much memory is free."""
 
@@ -28,28 +31,36 @@ class NetworkPool:
         self.device = device
         self.keep = keep
         self.warnings: list[str] = []
-        self._loaded: dict[tuple[str, str], Any] = {}
+        self._loaded: dict[tuple[str, str, int | None], Any] = {}
 
     def run(self, role: str, work: Callable[[Any], T]) -> T:
-        """Run ``work(network)``; after a GPU ran out of memory, once more on the CPU.
+        """Run ``work(network)``; when a GPU's memory runs out, again with smaller pieces, then on the CPU.
 
         ``work`` must begin anew when it is called again. Raises `MemoryShortage` when the CPU has too little too.
         """
-        try:
-            return self._attempt(role, work, self.device)
-        except Exception as error:
-            if not is_memory_shortage(error):
-                raise
-            shortage = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         title = self.model_set.require(role).title
-        self.release()
-        if self.device == "cpu":
-            raise MemoryShortage(
-                f"The memory did not suffice for the {title} ({shortage}); close other programs, choose a crop, or run "
-                f"without parcellation and quality control."
-            )
-        self.warnings.append(f"The GPU's memory did not suffice for the {title}; it ran on the CPU instead.")
-        return self._attempt(role, work, "cpu")
+        attempts: list[tuple[str, int | None, str]] = [(self.device, None, "")]
+        if self.device != "cpu":
+            attempts.append((self.device, SMALL_CHUNK_VOXELS, "it ran in smaller pieces"))
+            attempts.append(("cpu", None, "it ran on the CPU instead"))
+        shortage = ""
+        for device, chunk_voxels, way_out in attempts:
+            if way_out:
+                self.release()
+            try:
+                result = self._attempt(role, work, device, chunk_voxels)
+            except Exception as error:
+                if not is_memory_shortage(error):
+                    raise
+                shortage = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+                continue
+            if way_out:
+                self.warnings.append(f"The GPU's memory did not suffice for the {title}; {way_out}.")
+            return result
+        raise MemoryShortage(
+            f"The memory did not suffice for the {title} ({shortage}); close other programs, choose a crop, or run "
+            f"without parcellation and quality control."
+        )
 
     def fits(self, model_set: ModelSet, precision: str) -> bool:
         """Whether the loaded networks are those of this set and precision."""
@@ -60,8 +71,8 @@ class NetworkPool:
         self._loaded.clear()
         gc.collect()
 
-    def _attempt(self, role: str, work: Callable[[Any], T], device: str) -> T:
-        network = self._network(role, device)
+    def _attempt(self, role: str, work: Callable[[Any], T], device: str, chunk_voxels: int | None) -> T:
+        network = self._network(role, device, chunk_voxels)
         try:
             return work(network)
         finally:
@@ -69,13 +80,13 @@ class NetworkPool:
             if not self.keep or _is_scarce():
                 self.release()
 
-    def _network(self, role: str, device: str) -> Any:
-        key = (role, device)
+    def _network(self, role: str, device: str, chunk_voxels: int | None) -> Any:
+        key = (role, device, chunk_voxels)
         if key not in self._loaded:
             found = self.model_set.require(role)
             found.verify()
-            load = load_regressor if isinstance(found.network, RegressorSpec) else load_network
-            self._loaded[key] = load(found.network, found.path, self.precision, device)  # type: ignore[arg-type]
+            load: Any = load_regressor if isinstance(found.network, RegressorSpec) else load_network
+            self._loaded[key] = load(found.network, found.path, self.precision, device, chunk_voxels)
         return self._loaded[key]
 
 

@@ -29,7 +29,10 @@ GPU_CHUNK_VOXELS = 2_400_000
 class Network:
     """A segmenter or denoiser with its weights. Made by `load_network`."""
 
-    def __init__(self, spec: UNetSpec, path: str | Path, precision: Precision = "float32", device: str | None = None):
+    def __init__(
+        self, spec: UNetSpec, path: str | Path, precision: Precision = "float32", device: str | None = None,
+        chunk_voxels: int | None = None,
+    ):  # fmt: skip
         self.spec = spec
         self.precision = precision
         self.device = _device(device)
@@ -37,7 +40,7 @@ class Network:
         with on_device(self.device):
             from SynthSegPlusLib.networks.lean._unet import LeanUNet
 
-            self._lean = LeanUNet(spec, weights, *_way_of_computing(precision, self.device))
+            self._lean = LeanUNet(spec, weights, *_way_of_computing(precision, self.device, chunk_voxels))
 
     def slabs(
         self,
@@ -92,8 +95,9 @@ class Regressor:
     """A quality regressor with its weights. Made by `load_regressor`."""
 
     def __init__(
-        self, spec: RegressorSpec, path: str | Path, precision: Precision = "float32", device: str | None = None
-    ):
+        self, spec: RegressorSpec, path: str | Path, precision: Precision = "float32", device: str | None = None,
+        chunk_voxels: int | None = None,
+    ):  # fmt: skip
         self.spec = spec
         self.precision = precision
         self.device = _device(device)
@@ -101,7 +105,7 @@ class Regressor:
         with on_device(self.device):
             from SynthSegPlusLib.networks.lean._regressor import LeanRegressor
 
-            self._lean = LeanRegressor(spec, weights, *_way_of_computing(precision, self.device))
+            self._lean = LeanRegressor(spec, weights, *_way_of_computing(precision, self.device, chunk_voxels))
 
     def predict(
         self, groups: np.ndarray, progress: Progress | None = None, cancelled: CancelFlag | None = None
@@ -117,21 +121,24 @@ class Regressor:
 
 
 def load_network(
-    spec: UNetSpec, path: str | Path, precision: Precision = "float32", device: str | None = None
+    spec: UNetSpec, path: str | Path, precision: Precision = "float32", device: str | None = None,
+    chunk_voxels: int | None = None,
 ) -> Network:
     """Read the weights of ``spec`` from ``path`` and make them ready on ``device`` (None: the chosen one).
 
+    ``chunk_voxels`` is how much is worked on at a time; None takes what suits the device, less needs less memory.
     Choose the backend first (`choose_backend`). Raises `ModelError` when the file is missing, damaged,
     incomplete or of another shape.
     """
-    return Network(spec, path, precision, device)
+    return Network(spec, path, precision, device, chunk_voxels)
 
 
 def load_regressor(
-    spec: RegressorSpec, path: str | Path, precision: Precision = "float32", device: str | None = None
+    spec: RegressorSpec, path: str | Path, precision: Precision = "float32", device: str | None = None,
+    chunk_voxels: int | None = None,
 ) -> Regressor:
     """As `load_network`, for a quality regressor."""
-    return Regressor(spec, path, precision, device)
+    return Regressor(spec, path, precision, device, chunk_voxels)
 
 
 def _device(device: str | None) -> str:
@@ -141,7 +148,7 @@ def _device(device: str | None) -> str:
     return chosen.device if chosen else "cpu"
 
 
-def _way_of_computing(precision: Precision, device: str) -> tuple[Any, int]:
+def _way_of_computing(precision: Precision, device: str, chunk_voxels: int | None) -> tuple[Any, int]:
     """How the layers compute on this backend and device, and the size of a chunk."""
     import keras
 
@@ -151,7 +158,8 @@ def _way_of_computing(precision: Precision, device: str) -> tuple[Any, int]:
     fusion = fusion_of(keras.backend.backend(), device)
     # Longer tiles save more products but round more: in 16 bits only the shortest are worth it.
     tile = (4 if precision == "float32" else 2) if fusion is Fusion.AROUND else 1
-    return Arithmetic(precision, tile, fusion), CPU_CHUNK_VOXELS if device == "cpu" else GPU_CHUNK_VOXELS
+    chunk = chunk_voxels or (CPU_CHUNK_VOXELS if device == "cpu" else GPU_CHUNK_VOXELS)
+    return Arithmetic(precision, tile, fusion), chunk
 
 
 def _checked(spec: UNetSpec | RegressorSpec, inputs: Inputs | np.ndarray) -> Inputs:

@@ -338,12 +338,14 @@ class _Failing:
 
 @pytest.fixture
 def gpu_without_memory(monkeypatch):
-    """A pool whose device "gpu:0" fails with a given error; the CPU works."""
+    """A pool whose device "gpu:0" fails with a given error, always or but for small pieces; the CPU works."""
     real = _pool.load_network
 
-    def make(error):
-        def load(spec, path, precision, device):
-            return _Failing(error) if device != "cpu" else real(spec, path, precision, device)
+    def make(error, small_pieces_fit=False):
+        def load(spec, path, precision, device, chunk_voxels):
+            if device != "cpu" and not (chunk_voxels and small_pieces_fit):
+                return _Failing(error)
+            return real(spec, path, precision, "cpu", chunk_voxels)
 
         _latest.clear()
         monkeypatch.setattr(_pool, "load_network", load)
@@ -363,8 +365,17 @@ def test_after_a_gpu_ran_out_of_memory_the_cpu_goes_on_and_the_record_says_so(ti
     gpu_without_memory(RuntimeError("CUDA out of memory. Tried to allocate 3 GiB"))
     result = segment(tiny, mode="fast")
     assert np.array_equal(result.labels.data, expected.labels.data)
-    assert any("ran on the CPU instead" in warning for warning in result.record["warnings"])
+    assert len(result.record["warnings"]) == 1
+    assert "ran on the CPU instead" in result.record["warnings"][0]
     assert not expected.record["warnings"]
+
+
+def test_a_gpu_that_is_a_little_too_small_works_in_smaller_pieces(tiny, gpu_without_memory):
+    expected = segment(tiny, mode="fast")
+    gpu_without_memory(RuntimeError("CUDA out of memory"), small_pieces_fit=True)
+    result = segment(tiny, mode="fast")
+    assert np.array_equal(result.labels.data, expected.labels.data)
+    assert [warning.partition("; ")[2] for warning in result.record["warnings"]] == ["it ran in smaller pieces."]
 
 
 def test_another_error_of_a_gpu_is_not_hidden(tiny, gpu_without_memory):
