@@ -6,6 +6,12 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A check of the same commit gives the same answer; people's own runs go on looking for new cases.
+settings.register_profile("same-cases", derandomize=True)
+if os.environ.get("CI"):
+    settings.load_profile("same-cases")
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -147,8 +147,8 @@ def _form_findings(image: Any, shape: tuple[int, ...]) -> tuple[Finding, ...]:
                 "Convert the scan again from its DICOM files, or check the sides by eye.",
             ),
         )
-    if not (q_code and s_code) or qform is None or sform is None:
-        return ()
+    if not (q_code and s_code) or qform is None or sform is None or not np.isfinite([qform, sform]).all():
+        return ()  # an orientation that is not a number is refused when the volume is made
     corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape], indexing="ij")).reshape(3, -1)
     apart = np.abs((qform - sform)[:3, :3] @ corners + (qform - sform)[:3, 3:]).max()
     if not apart > _CONFLICT_MM:

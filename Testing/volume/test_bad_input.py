@@ -192,3 +192,12 @@ def test_any_small_scan_goes_through_and_back(shape, sizes, kind, seed, scheme):
     assert conformed.restore(output, "native", "linear").shape == shape
     one_mm = conformed.restore(output)
     assert np.allclose(np.linalg.norm(one_mm.affine[:3, :3], axis=0), 1, atol=0.051)
+
+
+def test_an_infinite_orientation_beside_a_finite_one_is_refused_without_a_numeric_warning(tmp_path):
+    image = nib.Nifti1Image(np.ones((4, 4, 4), np.float32), np.eye(4))
+    image.header["sform_code"], image.header["qform_code"] = 1, 1
+    image.header["srow_x"] = [np.inf, 0, 0, 0]
+    nib.save(image, tmp_path / "scan.nii.gz")
+    with pytest.raises(InputError, match="not numbers"):
+        Volume.read(tmp_path / "scan.nii.gz")
