@@ -152,14 +152,12 @@ def _way_of_computing(precision: Precision, device: str, chunk_voxels: int | Non
     """How the layers compute on this backend and device, and the size of a chunk."""
     import keras
 
-    from SynthSegPlusLib.networks.lean._compile import Fusion, fusion_of
+    from SynthSegPlusLib.networks.lean._compile import fusion_of, largest_tile
     from SynthSegPlusLib.networks.lean._layers import Arithmetic
 
-    fusion = fusion_of(keras.backend.backend(), device)
-    # Longer tiles save more products but round more: in 16 bits only the shortest are worth it.
-    tile = (4 if precision == "float32" else 2) if fusion is Fusion.AROUND else 1
-    chunk = chunk_voxels or (CPU_CHUNK_VOXELS if device == "cpu" else GPU_CHUNK_VOXELS)
-    return Arithmetic(precision, tile, fusion), chunk
+    backend = keras.backend.backend()
+    arithmetic = Arithmetic(precision, largest_tile(backend, device, precision), fusion_of(backend, device))
+    return arithmetic, chunk_voxels or (CPU_CHUNK_VOXELS if device == "cpu" else GPU_CHUNK_VOXELS)
 
 
 def _checked(spec: UNetSpec | RegressorSpec, inputs: Inputs | np.ndarray) -> Inputs:

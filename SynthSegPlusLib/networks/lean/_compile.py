@@ -8,44 +8,60 @@ from typing import Any
 
 
 class Fusion(enum.Enum):
-    """How the backend turns functions of tensors into programs."""
+    """How layers become programs."""
 
-    NONE = "run operation by operation, or compile a whole layer"
-    AROUND = "compile additions and moves into single passes around the library's convolutions"
+    NONE = "operation by operation"
+    WHOLE = "one program per layer"
+    AROUND = "additions and moves compiled into single passes around the library's convolutions"
 
 
 def fusion_of(backend: str, device: str) -> Fusion:
-    """TensorFlow on a CPU keeps oneDNN for convolutions and has XLA for what is between them."""
-    return Fusion.AROUND if backend == "tensorflow" and device == "cpu" else Fusion.NONE
+    """What suits a backend.
+
+    JAX compiles everything. TensorFlow on a CPU keeps oneDNN for convolutions and has XLA for what is
+    between them. Torch would need a C++ compiler on the user's machine.
+    """
+    if backend == "tensorflow" and device == "cpu":
+        return Fusion.AROUND
+    return Fusion.NONE if backend == "torch" else Fusion.WHOLE
+
+
+def largest_tile(backend: str, device: str, precision: str) -> int:
+    """Largest tile of minimal filtering that pays: none where the backend does not fuse its additions.
+
+    On a GPU its libraries filter by themselves. Longer tiles save more products but round more: in 16
+    bits only the shortest are worth it.
+    """
+    if device != "cpu" or fusion_of(backend, device) is Fusion.NONE:
+        return 1
+    return 4 if precision == "float32" else 2
 
 
 def compiled(function: Callable[..., Any], fusion: Fusion) -> Callable[..., Any]:
-    """Compile for speed without changing which library computes what.
-
-    JAX compiles every operation anyway, so it gets the whole function; TensorFlow traces slowly, so it
-    gets only what is large; torch would need a C++ compiler on the user's machine.
-    """
+    """Compile for speed without changing which library computes what."""
     import keras
 
     backend = keras.backend.backend()
-    if backend == "tensorflow" and fusion is not Fusion.NONE:
-        import tensorflow
-
-        return tensorflow.function(function)
+    if fusion is Fusion.NONE:
+        return _without_gradients(function) if backend == "torch" else function
     if backend == "jax":
         import jax
 
         return jax.jit(function)
-    if backend == "torch":
-        import torch
+    import tensorflow
 
-        return torch.no_grad()(function)
-    return function
+    return tensorflow.function(function)
+
+
+def _without_gradients(function: Callable[..., Any]) -> Callable[..., Any]:
+    import torch
+
+    return torch.no_grad()(function)
 
 
 def fused(function: Callable[..., Any], fusion: Fusion) -> Callable[..., Any]:
     """Compile additions and moves into one pass over memory, where the backend can."""
-    if fusion is Fusion.NONE:
+    if fusion is not Fusion.AROUND:
         return compiled(function, fusion)
     import tensorflow
 

@@ -11,12 +11,16 @@ import numpy as np
 from keras import ops
 
 from SynthSegPlusLib.networks.lean._compile import Fusion, compiled, fused
+from SynthSegPlusLib.networks.lean._convolution import kernel_tensor
 from SynthSegPlusLib.networks.lean._stream import Window
 from SynthSegPlusLib.networks.lean._terms import Direct, Filtered, Term, upsampled
 from SynthSegPlusLib.networks.lean._upsampling import parity_halo
 from SynthSegPlusLib.networks.lean._winograd import best_outputs
 
 Activation = Literal["elu", "relu", "none"]
+
+CHANNELS_FOR_FILTERING = 64
+"""With so many channels, minimal filtering pays even where its additions are not fused."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,9 @@ class Arithmetic:
     fusion: Fusion = Fusion.NONE
 
     def tensor(self, array: np.ndarray) -> Any:
-        """Array to tensor, in the precision of the network."""
+        """Array to tensor, in the precision of the network; five axes are a kernel's."""
+        if array.ndim == 5:
+            return kernel_tensor(array, self.precision)
         return ops.cast(ops.convert_to_tensor(array), self.precision)
 
 
@@ -79,8 +85,11 @@ class Convolutions:
         self._prepared: dict[tuple[Term, ...], list[list[Any]]] = {}
 
     def __call__(self, *windows: Window, residual: Any = None, large: bool = False) -> Any:
+        fusion = self._arithmetic.fusion
+        if fusion is Fusion.AROUND and not large:
+            fusion = Fusion.NONE
         terms = tuple(
-            self._term(kernel, coarse, window.here.shape[0])
+            self._term(kernel, coarse, window.here.shape[0], fusion)
             for (kernel, coarse), window in zip(self._kernels, windows, strict=True)
         )
         if terms not in self._prepared:  # one entry, unless the grid's size changes how it is cut
@@ -88,14 +97,16 @@ class Convolutions:
                 [self._arithmetic.tensor(weight) for weight in term.prepare(kernel)]
                 for term, (kernel, _) in zip(terms, self._kernels, strict=True)
             ]
-        run = _convolutions(terms, self._activation, self._arithmetic.fusion if large else Fusion.NONE)
+        run = _convolutions(terms, self._activation, fusion)
         return run([tuple(window) for window in windows], self._prepared[terms], residual, self._values)
 
-    def _term(self, kernel: np.ndarray, coarse: bool, planes: int) -> Term:
+    def _term(self, kernel: np.ndarray, coarse: bool, planes: int, fusion: Fusion) -> Term:
         size, features = len(kernel), kernel.shape[-1]
-        outputs = best_outputs(planes, size, self._arithmetic.tile)
+        pays = fusion is not Fusion.NONE or kernel.shape[3] >= CHANNELS_FOR_FILTERING
         if coarse:
-            return upsampled(size, features, outputs)
+            taps = 2 * parity_halo(size) + 1
+            return upsampled(size, features, best_outputs(planes, taps, self._arithmetic.tile) if pays else 1)
+        outputs = best_outputs(planes, size, self._arithmetic.tile) if pays else 1
         return Filtered(size, outputs) if outputs > 1 and size > 1 else Direct(size)
 
 
@@ -108,7 +119,7 @@ def _halo(kernel: int, coarse: bool) -> int:
 @cache
 def _convolutions(terms: tuple[Term, ...], activation: Activation, fusion: Fusion) -> Callable[..., Any]:
     """The function of tensors that layers of one kind share."""
-    if fusion is Fusion.NONE or all(isinstance(term, Direct) for term in terms):
+    if fusion is not Fusion.AROUND or all(isinstance(term, Direct) for term in terms):
         return compiled(partial(_all_phases, terms, activation), fusion)
     transforms = [_transform(term, fusion) for term in terms]
     multiplies = [_multiply(term, fusion) for term in terms]

@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from keras import ops
 
+from SynthSegPlusLib.networks.lean._convolution import convolve
 from SynthSegPlusLib.networks.lean._upsampling import AXES, difference_kernels, parity_halo, parity_kernel
 from SynthSegPlusLib.networks.lean._winograd import filtering
 
@@ -53,13 +54,10 @@ class Direct:
         return [kernel]
 
     def transform(self, window: Any) -> Tensors:
-        half = self.kernel // 2
-        padding = ((0, 0), (half, half), (half, half), (0, 0))
-        x = ops.concatenate(window, axis=0) if half else window[1]
-        return [ops.pad(x, padding) if half else x]
+        return [ops.concatenate(window, axis=0) if self.kernel > 1 else window[1]]
 
     def multiply(self, transformed: Tensors, weights: Tensors) -> Tensors:
-        return [ops.conv(transformed[0][None], weights[0], padding="valid")[0]]
+        return [convolve(transformed[0], weights[0])]
 
     def combine(self, products: Tensors) -> Any:
         return products[0]
