@@ -33,8 +33,12 @@ class TorchStep:
     ``loss`` maps (targets, predictions) with channels last to a scalar tensor.
     """
 
-    def __init__(self, model: Any, optimizer: Any, loss: Callable[[Any, Any], Any], precision: str) -> None:
+    def __init__(
+        self, model: Any, optimizer: Any, loss: Callable[[Any, Any], Any], precision: str, frozen_norm: bool = False
+    ) -> None:
         import torch
+
+        self.training = not frozen_norm
 
         self.model, self.optimizer, self.loss = model, optimizer, loss
         self.half = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(precision)
@@ -47,7 +51,7 @@ class TorchStep:
         variables = self.model.trainable_variables
         self.model.zero_grad()
         with torch.autocast(inputs.device.type, self.half or torch.bfloat16, enabled=self.half is not None):
-            predicted = forward(self.model, inputs, training=True)
+            predicted = forward(self.model, inputs, self.training)
         loss = self.loss(targets, predicted.float())
         loss.backward()
         with torch.no_grad():

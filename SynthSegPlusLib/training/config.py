@@ -48,6 +48,9 @@ class TrainingConfig:
         Ids of the training label maps, optimisation steps, and the seed of everything random.
     loss, cross_entropy, warmup_l2
         Loss by name, weight of the cross-entropy in "combined", steps of weighted L2 before it.
+    freeze_norm
+        Step from which batch norm uses its moving statistics in training too, as at test time (None: never). A short
+        training with batches of one needs it where scans differ much, as the label maps that R sees do.
     schedule, weight_decay, clip_norm, ema
         Optimiser (AdamW): learning rate, decay, global gradient norm, decay of the averaged weights (0: none).
     precision
@@ -72,6 +75,7 @@ class TrainingConfig:
     loss: str = "combined"
     cross_entropy: float = 0.3
     warmup_l2: int = 0
+    freeze_norm: int | None = None
     schedule: Schedule = field(default_factory=Schedule)
     weight_decay: float = 1e-5
     beta_2: float = 0.99

@@ -67,21 +67,23 @@ def _pair(
 def frozen_cascade(config: TrainingConfig) -> Callable[[np.ndarray], np.ndarray]:
     """The networks before the role, as a function from an image [x, y, z] to labels (uint8).
 
-    For the denoiser S1's tissue classes; for the quality network the channels of S1-D-S2. `OptionsError` where the
-    configuration does not name their weights.
+    For the denoiser S1's tissue classes; for the quality network the channels of S1-D-S2, or of S1-S2 where the
+    configuration names no denoiser. `OptionsError` where it does not name the weights of the others.
     """
-    needed = ("tissue",) if config.role == "denoiser" else ("tissue", "denoiser", "structure")
+    needed = ("tissue",) if config.role == "denoiser" else ("tissue", "structure")
     lacking = [role for role in needed if role not in config.depends]
     if lacking:
         raise OptionsError(f"The configuration names no weights for {', '.join(lacking)} under [depends]; add them.")
-    networks = [_load(role, config.depends[role]) for role in needed]
+    wanted = needed if config.role == "denoiser" else (*needed, "denoiser")
+    networks = {role: _load(role, config.depends[role]) for role in wanted if role in config.depends}
 
     def cascade(image: np.ndarray) -> np.ndarray:
-        found = networks[0].argmax(Inputs(image))
-        if len(networks) == 1:
+        found = networks["tissue"].argmax(Inputs(image))
+        if "denoiser" in networks:
+            found = networks["denoiser"].argmax(Inputs(groups=found, n_groups=networks["denoiser"].spec.in_channels))
+        if "structure" not in networks:
             return found
-        corrected = networks[1].argmax(Inputs(groups=found, n_groups=networks[1].spec.in_channels))
-        return networks[2].argmax(Inputs(image, corrected, networks[2].spec.in_channels - 1))
+        return networks["structure"].argmax(Inputs(image, found, networks["structure"].spec.in_channels - 1))
 
     return cascade
 

@@ -73,7 +73,11 @@ class Trainer:
     def _compile(self) -> None:
         loss = self.task.loss(self.step < self.config.warmup_l2)
         self.optimizer.build(self.model.trainable_variables)
-        self._do = _stepper(self.model, self.optimizer, loss, self.config.precision)
+        self._do = _stepper(self.model, self.optimizer, loss, self.config.precision, self._norm_is_frozen)
+
+    @property
+    def _norm_is_frozen(self) -> bool:
+        return self.config.freeze_norm is not None and self.step >= self.config.freeze_norm
 
     def run(self, steps: int | None = None) -> None:
         """Train up to ``steps`` (default: all of the configuration's), then leave a checkpoint and the weights."""
@@ -84,6 +88,8 @@ class Trainer:
             while self.step < end:
                 if self.step and self.step == self.config.warmup_l2:
                     self.optimizer = self._optimizer()  # phase 2 starts with a fresh optimiser
+                    self._compile()
+                elif self.step == self.config.freeze_norm:
                     self._compile()
                 seconds += self._one()
                 if self.step % self.config.log_every == 0 or self.step == end:
@@ -158,8 +164,7 @@ class Trainer:
                     f"resume with the configuration saved beside it, or choose a new folder."
                 )
             self.step = int(kept["step"])
-            if self.step >= self.config.warmup_l2:
-                self._compile()
+            self._compile()
             for kind, variables in (("model", self.model.variables), ("optimizer", self.optimizer.variables)):
                 for index, variable in enumerate(variables):
                     variable.assign(kept[f"{kind}_{index}"])
@@ -168,7 +173,7 @@ class Trainer:
 def _identity(config: TrainingConfig) -> dict[str, Any]:
     """What must not change between a checkpoint and its resumption (the steps may: a longer or shorter rest)."""
     values = config.to_dict()
-    for name in ("steps", "log_every", "save_every", "warm_start", "depends"):
+    for name in ("steps", "log_every", "save_every", "warm_start", "depends", "freeze_norm"):
         values.pop(name)
     return json.loads(json.dumps(values))
 
@@ -179,14 +184,18 @@ def _numpy(variable: Any) -> np.ndarray:
     return keras.ops.convert_to_numpy(variable)
 
 
-def _stepper(model: Any, optimizer: Any, loss: Callable[[Any, Any], Any], precision: str) -> Callable[[Any, Any], Any]:
+def _stepper(
+    model: Any, optimizer: Any, loss: Callable[[Any, Any], Any], precision: str, frozen_norm: bool
+) -> Callable[[Any, Any], Any]:
     """What does one optimisation step: torch's own operators on the torch backend, Keras' otherwise."""
     import keras
 
     if keras.backend.backend() == "torch":
         from SynthSegPlusLib.training._torch import TorchStep
 
-        return TorchStep(model, optimizer, loss, precision)
+        return TorchStep(model, optimizer, loss, precision, frozen_norm)
+    if frozen_norm:
+        model = _with_frozen_norm(model)
     model.compile(optimizer=optimizer, loss=loss)
 
     def step(inputs: Any, targets: Any) -> Any:
@@ -195,6 +204,21 @@ def _stepper(model: Any, optimizer: Any, loss: Callable[[Any, Any], Any], precis
         return value
 
     return step
+
+
+def _with_frozen_norm(model: Any) -> Any:
+    """The same variables, but batch norm always with its moving statistics."""
+    import keras
+
+    class FrozenNorm(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = model
+
+        def call(self, inputs: Any) -> Any:
+            return self.inner(inputs, training=False)
+
+    return FrozenNorm()
 
 
 def _set_precision(precision: str) -> None:

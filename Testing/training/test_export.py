@@ -7,7 +7,7 @@ import pytest
 
 from SynthSegPlusLib.contract.errors import ModelError, OptionsError
 from SynthSegPlusLib.networks import build_regressor, build_unet, load_network, save_weights
-from SynthSegPlusLib.training.export import TrainedRole, sha256, write_model_set
+from SynthSegPlusLib.training.export import TrainedRole, sha256, within_half, write_model_set
 from SynthSegPlusLib.training.tasks import role_spec
 
 NETWORK = {"features": 4, "levels": 2}
@@ -55,3 +55,18 @@ def test_weights_of_another_architecture_are_refused(tmp_path, trained):
 def test_an_empty_set_is_refused(tmp_path):
     with pytest.raises(OptionsError, match="at least one"):
         write_model_set(tmp_path / "set", [], name="toy", title="Toy", description="")
+
+
+def test_a_variance_beyond_half_precision_is_moved_into_gamma():
+    rng = np.random.default_rng(0)
+    norm = {name: rng.normal(1, 0.1, 4).astype(np.float32) for name in ("gamma", "beta", "moving_mean")}
+    norm["moving_variance"] = np.array([0.5, 2.0, 7e4, 1e9], np.float32)
+    x = rng.normal(0, 100, (5, 4))
+
+    def normalise(values):
+        spread = np.sqrt(values["moving_variance"] + 1e-3)
+        return (x - values["moving_mean"]) * values["gamma"] / spread + values["beta"]
+
+    found = within_half({"bn": norm})["bn"]
+    assert found["moving_variance"].max() < 65504
+    assert np.allclose(normalise(found), normalise(norm), rtol=1e-5)

@@ -55,8 +55,8 @@ def test_denoiser_and_quality_train_on_their_bank(tmp_path, frozen, role, networ
 
 
 def test_a_cascade_without_weights_is_refused(frozen):
-    del frozen["denoiser"]
-    with pytest.raises(OptionsError, match="no weights for denoiser"):
+    del frozen["tissue"]
+    with pytest.raises(OptionsError, match="no weights for tissue"):
         frozen_cascade(config("quality", frozen))
 
 

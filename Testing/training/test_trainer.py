@@ -155,3 +155,14 @@ def test_tensorboard_event_files_hold_the_scalars_of_the_csv(tmp_path):
     assert records[0].file_version == "brain.Event:2"
     found = {event.step: {value.tag: value.simple_value for value in event.summary.value} for event in records[1:]}
     assert [found[step]["loss"] for step in (1, 2)] == pytest.approx(losses(tmp_path), rel=1e-4)
+
+
+def test_frozen_norms_keep_their_statistics_and_still_learn(tmp_path):
+    one = trainer(tmp_path, steps=4, freeze_norm=2)
+    one.run(2)
+    means = [numpy(layer.moving_mean) for layer in one.model.layers if hasattr(layer, "moving_mean")]
+    kernel = numpy(one.model.trainable_variables[0])
+    one.run()
+    after = [numpy(layer.moving_mean) for layer in one.model.layers if hasattr(layer, "moving_mean")]
+    assert all(np.array_equal(a, b) for a, b in zip(means, after, strict=True))
+    assert not np.array_equal(kernel, numpy(one.model.trainable_variables[0]))
