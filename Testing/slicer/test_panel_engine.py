@@ -153,6 +153,49 @@ def test_left_stays_left_for_a_left_handed_scan(slicer_host, brain, logic):
     assert (one[::-1] == other).mean() > 0.999
 
 
+@pytest.fixture(scope="module")
+def every_role(root, tmp_path_factory):
+    """A model set of tiny untrained networks that has every role; written by another process, which may use Keras."""
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    code = ("from pathlib import Path; from Testing.inference.tiny import write_tiny_set; "
+            f"write_tiny_set(Path({str(folder)!r}), working_resolution_mm=2.0)")
+    finished = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, timeout=180)
+    assert finished.returncode == 0, finished.stderr
+    return folder
+
+
+def test_parcels_and_quality_come_through_every_layer_to_the_pixels(slicer_host, brain, session, every_role):
+    add(brain)
+    with open_panel(slicer_host, session=session) as opened:
+        try:
+            opened.parameters.modelFolder = str(every_role)
+            assert slicer_host.wait_until(lambda: opened.ui.parcellationCheck.enabled, 60)
+            opened.ui.parcellationCheck.checked = True
+            opened.ui.modeCombo.currentIndex = 0
+            opened.ui.applyButton.click()
+            assert slicer_host.wait_until(lambda: not session.busy, 240)
+            result = opened.panel.result
+            assert result is not None, session.log
+            assert len(result.quality.regions) == 10
+            assert result.record["options"]["mode"] == "robust"
+            parcels = [row for row in result.measures if row.label > 1000]
+            assert len(parcels) == 68
+            cortex = result.measures[3].volume_mm3 + result.measures[42].volume_mm3
+            assert sum(row.volume_mm3 for row in parcels) == pytest.approx(cortex, rel=1e-6)
+            opened.parameters.opacity = 1.0
+            opened.ui.qualityButton.click()
+            label = max((row for row in result.measures if row.qc_region), key=lambda row: row.volume_mm3).label
+            slicer.util.resetSliceViews()
+            position = scene.jumpTo(result, label)
+            slicer_host.process_events()
+            view = slicer.app.layoutManager().sliceWidget("Red").sliceView()
+            pixel = view.pixels()[view.pixel_of_ras(list(position))].astype(int)
+            expected = scene.shade(result.measures[label].qc_score, result.quality.threshold)
+            assert np.abs(pixel - expected).max() <= 3
+        finally:
+            opened.parameters.modelFolder = ""
+
+
 def test_the_worker_checks_the_scan_before_the_run(slicer_host, brain, session):
     add(brain)
     with open_panel(slicer_host, session=session) as opened:
