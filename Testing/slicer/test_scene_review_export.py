@@ -70,6 +70,10 @@ def test_a_result_without_quality_stays_with_anatomy(slicer_host, tmp_path):
 
 
 def test_opacity_and_outline_reach_the_views(shown, slicer_host):
+    labels, affine = (part.copy() for part in scene.arrayAndAffine(shown.segmentation))
+    labels[:] = 0
+    labels[10:56, 4:20, 4:16] = 17  # large, so that an outline leaves an inside at any size of the view
+    scene.fillLabelmap(shown.segmentation, labels, affine)
     position = scene.jumpTo(shown, 17)
     slicer_host.process_events()
     scene.setLook(slicer.mrmlScene, 0.0, False)

@@ -127,6 +127,7 @@ def quality(studio: Studio) -> None:
         finished(studio)
         invent_scores(studio)
         name = "quality-invented"
+        studio.panel.run.end("The scores are invented for this picture.")
     studio.ui.qualityButton.click()
     studio.show("result", "table")
     studio.ui.failedCheck.click()
