@@ -30,6 +30,12 @@ from SynthSegPlusLib.volume import Volume, check
 BLOCK = (slice(4, 12),) * 3
 
 
+@pytest.fixture(autouse=True)
+def _single_network(monkeypatch):
+    """Unless a test names another, the set that has the single network only: what it lacks is part of the tests."""
+    monkeypatch.setenv("SYNTHSEGPLUS_MODELS", str(ModelSet.find("starter_2mm").folder))
+
+
 def write_scan(path: Path, shape: tuple[int, ...] = (16, 16, 16), spacing: float = 2.0, seed: int = 0) -> Path:
     """A small scan of noise with a bright block, so that no check finds it constant."""
     data = np.random.default_rng(seed).uniform(10, 50, shape).astype(np.float32)
