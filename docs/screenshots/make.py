@@ -47,6 +47,8 @@ class Studio:
         slicer.util.setSliceViewerLayers(background=self.node)
         self.look()
         assert self.host.wait_until(lambda: self.ui.applyButton.enabled, 60)
+        if self.ui.parcellationCheck.enabled:
+            self.ui.parcellationCheck.click()
 
     def look(self) -> None:
         """All three slices through one point, as large as the view allows."""
@@ -116,19 +118,22 @@ def table(studio: Studio) -> None:
 
 
 def quality(studio: Studio) -> None:
-    """Failures: of a scan made bad on purpose where the set can judge it, else invented ones."""
-    if "quality" in studio.panel.model.roles:
+    """Failures beside passes: of this scan, else of a scan made bad on purpose; invented where the set cannot judge."""
+    finished(studio)
+    if studio.panel.result.verdict == "fail":
+        name = "quality"
+    elif "quality" in studio.panel.model.roles:
         bad = make_bad(studio)
         studio.widget._parameterNode.inputVolume = bad
         studio.slicer.util.setSliceViewerLayers(background=bad)
         studio.run()
         name = "quality"
     else:
-        finished(studio)
         invent_scores(studio)
         name = "quality-invented"
         studio.panel.run.end("The scores are invented for this picture.")
     studio.ui.qualityButton.click()
+    studio.ui.segmentationButton.click()
     studio.show("result", "table")
     studio.ui.failedCheck.click()
     studio.look()
