@@ -123,17 +123,20 @@ class Cascade:
         image, update, cancelled = self.conformed.image, self.stages.update, self.stages.is_cancelled
         inner = self.conformed.inner[0] if self.rules.flip == "scan" else slice(0, len(image))
         last = inner.start + inner.stop - 1
-        total = net.softmax(Inputs(image=image), lambda done: update(0.5 * done), cancelled)
-        mirrored = _mirrored(image, last)
-        for planes, slab in net.slabs(Inputs(image=mirrored), lambda done: update(0.5 + 0.5 * done), cancelled):
+        slabs = net.slabs(Inputs(image=image), lambda done: update(0.5 * done), cancelled)
+        total = [np.array(posteriors) for _, slab in slabs for posteriors in slab]
+        mirrored = Inputs(image=_mirrored(image, last))
+        for planes, slab in net.slabs(mirrored, lambda done: update(0.5 + 0.5 * done), cancelled):
             for number, posteriors in enumerate(slab, start=planes.start):
                 target = last - number
                 if 0 <= target < len(total):
                     total[target] += posteriors[..., self.table.partners]
                     total[target] *= 0.5
-        # Padding that is not the same on both sides must not reach the scan through the smoothing.
-        total[: inner.start] = total[inner.stop :] = 0.0
-        return smooth_slabs(_planes(total), self.rules.segmenter_sigma)
+        for number, posteriors in enumerate(total):
+            if not inner.start <= number < inner.stop:
+                # Padding that is not the same on both sides must not reach the scan through the smoothing.
+                posteriors[:] = 0.0
+        return smooth_slabs(_released(total), self.rules.segmenter_sigma)
 
     # Posteriors ----------------------------------------------------------------------------------------------
 
@@ -201,6 +204,13 @@ def _planes(dense: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
     for start in range(0, len(dense), 8):
         stop = min(start + 8, len(dense))
         yield slice(start, stop), dense[start:stop]
+
+
+def _released(planes: list[np.ndarray]) -> Iterator[tuple[slice, np.ndarray]]:
+    """Hand planes out and forget them, so that what is made of them takes their place in memory."""
+    planes.reverse()
+    for number in range(len(planes)):
+        yield slice(number, number + 1), planes.pop()[None]
 
 
 def _mirrored(image: np.ndarray, last: int) -> np.ndarray:

@@ -100,10 +100,10 @@ def test_a_scans_labels_volumes_and_scores_are_the_references(weights, shared, r
         assert result.labels.affine == pytest.approx(stored.affine, abs=1e-5)
     else:
         assert_same_labels(labels[::2, ::2, ::2], np.load(folder / "seg_stride2.npz")["seg"])
-    names, values = list(csv.reader((folder / "vol.csv").open()))
+    names, values = list(csv.reader((folder / "vol.csv").read_text().splitlines()))
     assert_same_volumes(volumes, names[1:], [float(value) for value in values[1:]])
     if result.quality is not None:
-        _, scores = list(csv.reader((folder / "qc.csv").open()))
+        _, scores = list(csv.reader((folder / "qc.csv").read_text().splitlines()))
         assert [region.score for region in result.quality.regions] == pytest.approx(
             [float(score) for score in scores[1:]], abs=1e-3
         )
