@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
@@ -95,16 +96,26 @@ def need_host_packages(programs: dict[str, str]) -> None:
 # ---- the environment ------------------------------------------------------------------------------------
 
 
-def requirements(groups: tuple[str, ...]) -> list[str]:
-    """What pyproject.toml lists for dependency groups, inclusions followed."""
+def declared() -> dict[str, Any]:
     import tomllib
 
-    table = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"]
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def requirements(groups: tuple[str, ...]) -> list[str]:
+    """What pyproject.toml lists for dependency groups, inclusions followed."""
+    table = declared()["dependency-groups"]
     found: list[str] = []
     for group in groups:
         for entry in table[group]:
             found += [entry] if isinstance(entry, str) else requirements((entry["include-group"],))
     return found
+
+
+def fingerprint(group: str) -> str:
+    """Changes when what the group asks for changes; "project" stands for the project's own dependencies."""
+    wanted = declared()["project"] if group == "project" else requirements((group,))
+    return hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()
 
 
 def make_venv() -> None:
@@ -126,15 +137,15 @@ def ensure(*groups: str) -> None:
     make_venv()
     done = json.loads(STAMP.read_text()) if STAMP.exists() else {}
     # Only what is declared matters: the same declaration is never installed twice.
-    key = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
-    wanted = [group for group in ("project", *groups) if done.get(group) != key]
+    keys = {group: fingerprint(group) for group in ("project", *groups)}
+    wanted = [group for group, key in keys.items() if done.get(group) != key]
     if not wanted:
         return
     say(f"installing {', '.join(wanted)} into {VENV.name} (this happens once and takes some minutes)")
     command: list[str | Path] = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     if run([*command, "-e", ".[tensorflow]", *requirements(groups)]) != 0:
         raise SystemExit("dev.py: the installation failed; see the messages above, then run the same command again")
-    done.update(dict.fromkeys(wanted, key))
+    done.update(keys)
     STAMP.write_text(json.dumps(done, indent=1))
 
 
