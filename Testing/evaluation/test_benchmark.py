@@ -8,7 +8,14 @@ import pytest
 from SynthSegPlusLib.volume import Volume
 from Testing.benchmarks.accuracy.__main__ import summary
 from Testing.benchmarks.accuracy.measure import group_dice, parcel_dice, structure_dice
-from Testing.benchmarks.accuracy.references import IGNORED, NEUROMORPHOMETRICS, _freesurfer, on_grid_of, real_scans
+from Testing.benchmarks.accuracy.references import (
+    IGNORED,
+    NEUROMORPHOMETRICS,
+    _freesurfer,
+    _gif,
+    on_grid_of,
+    real_scans,
+)
 from Testing.benchmarks.accuracy.synthetic import CONTRASTS, SPACINGS, TEST_MAPS, plan
 
 
@@ -47,6 +54,12 @@ def test_freesurfer_parcels_become_cortex_and_callosum_is_left_out():
 def test_neuromorphometrics_cortex_is_right_when_even():
     assert NEUROMORPHOMETRICS[100] == 42
     assert NEUROMORPHOMETRICS[101] == 3
+
+
+def test_gif_divides_white_matter_by_lobes():
+    found, cortex = _gif(np.array([48, 84, 92, 35, 36, 87, 0]))
+    assert found.tolist() == [53, 41, 2, 16, 16, IGNORED, 0]
+    assert cortex is None
 
 
 def test_labels_are_brought_to_the_references_grid_through_the_world():

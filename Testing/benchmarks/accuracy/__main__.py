@@ -19,6 +19,7 @@ import numpy as np
 
 from SynthSegPlusLib.evaluation import agreement, area_under_curve, bootstrap_interval, classify
 from SynthSegPlusLib.inference import ModelSet, Segmenter
+from SynthSegPlusLib.networks import choose_backend
 from SynthSegPlusLib.volume import Volume
 from Testing.benchmarks.accuracy.measure import compare, compare_real
 from Testing.benchmarks.accuracy.references import real_scans
@@ -42,6 +43,7 @@ def main() -> int:
     parser.add_argument("--threads", type=int)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
+    choose_backend(args.backend, args.device, args.threads)
     bench = Bench(args)
     if args.scans:
         bench.real(args.scans)

@@ -20,6 +20,8 @@ NEUROMORPHOMETRICS = {
 _FREESURFER = {31: 4, 63: 43, 77: 2, 78: 2, 79: 41}
 CORPUS_CALLOSUM = (251, 252, 253, 254, 255)
 """White matter without a side in FreeSurfer; left out of the comparison."""
+_GIF_WHITE = {**dict.fromkeys(range(81, 87), 41), **dict.fromkeys(range(89, 95), 2)}
+_GIF_PONS, _GIF_CALLOSUM = 35, 87
 IGNORED = -1
 
 
@@ -52,7 +54,11 @@ def _manual(values: np.ndarray) -> tuple[np.ndarray, None]:
 
 
 def _gif(values: np.ndarray) -> tuple[np.ndarray, None]:
-    return _manual(values - 1)
+    """GIF: Neuromorphometrics + 1, but white matter by lobes (81-86 right, 89-94 left) and a pons of its own."""
+    found, _ = _manual(values - 1)
+    for value, label in {**_GIF_WHITE, _GIF_PONS: 16, _GIF_CALLOSUM: IGNORED}.items():
+        found[values == value] = label
+    return found, None
 
 
 def _freesurfer(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
