@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any, Literal
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -204,7 +205,10 @@ class Pool:
 
 
 def _pool_then_scale(chunk: Any, values: list[Any]) -> Any:
-    pooled = ops.max_pool(chunk[None], 2, strides=2, padding="valid")[0]
+    dtype = chunk.dtype
+    half = keras.backend.standardize_dtype(dtype) == "float16"  # for which TensorFlow cannot pool on a CPU
+    chunk = ops.cast(chunk, "float32") if half else chunk
+    pooled = ops.cast(ops.max_pool(chunk[None], 2, strides=2, padding="valid")[0], dtype)
     return pooled * values[0] + values[1] if values else pooled
 
 
