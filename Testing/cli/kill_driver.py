@@ -39,7 +39,7 @@ class Fuse:
 
 def words(scans: Path, out: Path) -> list[str]:
     return ["segment", "--i", str(scans), "--o", str(out), "--post", str(out), "--resample", str(out), "--vol",
-            str(out / "v.csv"), "--table", str(out / "t.csv"), "--quiet"]
+            str(out / "v.csv"), "--table", str(out / "t.csv"), "--models", "starter_2mm", "--quiet"]
 
 
 def child(scans: Path, out: Path, steps: int) -> int:
