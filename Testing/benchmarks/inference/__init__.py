@@ -1,0 +1,1 @@
+"""Speed and memory of the networks: `python -m Testing.benchmarks.inference --help`."""
