@@ -35,7 +35,7 @@ class LeanRegressor(Body):
         norms = {name: batch_norm(values) for name, values in weights.items() if "gamma" in values}
         levels = range(spec.levels)
         self._convolutions = [self._level(level, weights, norms) for level in levels]
-        self._shortcuts = [self._layer(weights[spec.shortcut(level)], "relu") for level in levels if self._published]
+        self._forks = [self._fork(level, weights) for level in levels if self._published]
         count = spec.levels if self._published else spec.levels - 1
         self._pools = [Pool(arithmetic, norms[f"{spec.prefix}_bn_down_{level}"]) for level in range(count)]
         activations: tuple[Activation, Activation] = ("relu", "relu") if self._published else ("elu", "none")
@@ -46,13 +46,21 @@ class LeanRegressor(Body):
 
     def _level(self, level: int, weights: Weights, norms: dict[str, Affine]) -> list[Convolutions]:
         spec, layers = self.spec, []
-        for index in range(spec.convolutions):
+        first = 1 if self._published and spec.convolutions > 1 else 0  # the published first one is in the fork
+        for index in range(first, spec.convolutions):
             deepest = not self._published and level == spec.levels - 1 and index == spec.convolutions - 1
             norm = norms[f"{spec.prefix}_bn_down_{level}"] if deepest else None
             # In the residual block the last ReLU comes after the sum; `Convolutions` adds the residual before it.
             activation: Activation = "relu" if self._published else "elu"
             layers.append(self._layer(weights[spec.down(level, index)], activation, norm))
         return layers
+
+    def _fork(self, level: int, weights: Weights) -> Convolutions:
+        """Both convolutions of a residual block's input, the first of the block and the shortcut, as one."""
+        names = [self.spec.down(level, 0)] * (self.spec.convolutions > 1) + [self.spec.shortcut(level)]
+        kernel = np.concatenate([weights[name]["kernel"] for name in names], axis=-1)
+        bias = np.concatenate([weights[name]["bias"] for name in names])
+        return self._layer({"kernel": kernel, "bias": bias}, "relu")
 
     def _layer(self, values: dict[str, np.ndarray], activation: Activation, norm: Affine | None = None) -> Convolutions:
         return Convolutions(self.arithmetic, [values["kernel"]], [False], values["bias"], activation, norm)
@@ -61,8 +69,8 @@ class LeanRegressor(Body):
         """What the ticks of one run add up to."""
         voxels = float(np.prod(shape))
         layers = [[*convolutions] for convolutions in self._convolutions]
-        for level, shortcut in enumerate(self._shortcuts):
-            layers[level].append(shortcut)
+        for level, fork in enumerate(self._forks):
+            layers[level].append(fork)
         total = sum(layer.size * voxels / 8**level for level, found in enumerate(layers) for layer in found)
         return total + sum(layer.size for layer in self._final) * voxels / 8 ** len(self._pools)
 
@@ -75,7 +83,7 @@ class LeanRegressor(Body):
             chunks = regroup(consumed(chunks) if level else chunks, self.planes(inputs.shape, level))
             large = self.is_large(inputs.shape, level)
             if self._published:
-                chunks = self._residual(layers, self._shortcuts[level], chunks, tick, large)
+                chunks = self._residual(layers, self._forks[level], chunks, tick, large)
             else:
                 for layer in layers:
                     chunks = convolved(layer, chunks, tick, large)
@@ -87,21 +95,26 @@ class LeanRegressor(Body):
         return (ops.mean if self._published else ops.max)(features, axis=(0, 1, 2))
 
     def _residual(
-        self, layers: list[Convolutions], shortcut: Convolutions, chunks: Iterable[Any], tick: Tick, large: bool
+        self, layers: list[Convolutions], fork: Convolutions, chunks: Iterable[Any], tick: Tick, large: bool
     ) -> Iterator[Any]:
         """``relu(shortcut(x) + layers(x))``; the shortcut's chunks wait until the other path has its halo."""
         waiting: deque[Any] = deque()
-        inner: Iterable[Any] = self._forked(layers[:-1], shortcut, chunks, waiting, tick, large)
-        for layer in layers[1:-1]:
+        inner: Iterable[Any] = self._forked(fork, chunks, waiting, tick, large)
+        for layer in layers[:-1]:
             inner = convolved(layer, inner, tick, large)
         last = layers[-1]
         for window in windows(inner, last.halos[0]):
             yield ticked(last(window, residual=waiting.popleft(), large=large), last, tick)
 
     def _forked(
-        self, first: list[Convolutions], shortcut: Convolutions, chunks: Iterable[Any], waiting: deque[Any], tick: Tick,
-        large: bool,
-    ) -> Iterator[Any]:  # fmt: skip
-        for window in windows(chunks, shortcut.halos[0]):
-            waiting.append(ticked(shortcut(window, large=large), shortcut, tick))
-            yield ticked(first[0](window, large=large), first[0], tick) if first else window.here
+        self, fork: Convolutions, chunks: Iterable[Any], waiting: deque[Any], tick: Tick, large: bool
+    ) -> Iterator[Any]:
+        for window in windows(chunks, fork.halos[0]):
+            both = ticked(fork(window, large=large), fork, tick)
+            if self.spec.convolutions == 1:
+                waiting.append(both)
+                yield window.here
+            else:
+                features = both.shape[-1] // 2
+                waiting.append(both[..., features:])
+                yield both[..., :features]
