@@ -102,12 +102,12 @@ def test_a_backend_that_hangs_or_crashes_is_reported_not_waited_for(monkeypatch,
 
 
 def test_once_keras_runs_another_backend_is_refused():
-    chosen = choose_backend(device="cpu", threads=2)
+    chosen = choose_backend(device="cpu")
     import keras
 
     assert keras.backend.backend() == chosen.backend
     assert chosen_backend() == chosen
-    assert choose_backend(device="cpu", threads=2) is chosen
+    assert choose_backend(device="cpu") is chosen
     other = "torch" if chosen.backend != "torch" else "jax"
     with pytest.raises(BackendError, match=f"already runs on {chosen.backend} .* start a new process"):
         choose_backend(other)

@@ -39,7 +39,7 @@ def phantom():
 
 @pytest.fixture(scope="module", autouse=True)
 def backend():
-    choose_backend(device="cpu", threads=2)
+    choose_backend(device="cpu")
 
 
 @pytest.mark.parametrize("role", ["S1", "D", "S2", "S3", "S 2.0"])

@@ -45,7 +45,7 @@ REGRESSORS = {
 
 @pytest.fixture(scope="module", autouse=True)
 def backend():
-    choose_backend(device="cpu", threads=2)
+    choose_backend(device="cpu")
 
 
 def random_weights(spec, path):
