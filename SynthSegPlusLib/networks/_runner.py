@@ -152,10 +152,12 @@ def _way_of_computing(precision: Precision, device: str, chunk_voxels: int | Non
     """How the layers compute on this backend and device, and the size of a chunk."""
     import keras
 
-    from SynthSegPlusLib.networks.lean._compile import fusion_of, largest_tile
+    from SynthSegPlusLib.networks.lean._compile import forbid_rounded_products, fusion_of, largest_tile
     from SynthSegPlusLib.networks.lean._layers import Arithmetic
 
     backend = keras.backend.backend()
+    if precision == "float32" and device != "cpu":
+        forbid_rounded_products(backend)
     arithmetic = Arithmetic(precision, largest_tile(backend, device, precision), fusion_of(backend, device))
     return arithmetic, chunk_voxels or (CPU_CHUNK_VOXELS if device == "cpu" else GPU_CHUNK_VOXELS)
 

@@ -66,3 +66,20 @@ def fused(function: Callable[..., Any], fusion: Fusion) -> Callable[..., Any]:
     import tensorflow
 
     return tensorflow.function(function, jit_compile=True)
+
+
+def forbid_rounded_products(backend: str) -> None:
+    """Keep float32 exact on GPUs, whose libraries round its factors to 10 bits unless told not to."""
+    if backend == "torch":
+        import torch
+
+        torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cuda.matmul.allow_tf32 = False
+    elif backend == "jax":
+        import jax
+
+        jax.config.update("jax_default_matmul_precision", "float32")
+    else:
+        import tensorflow
+
+        tensorflow.config.experimental.enable_tensor_float_32_execution(False)
