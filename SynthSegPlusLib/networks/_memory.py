@@ -24,6 +24,7 @@ def estimate_memory(
         features = voxels / 8**level * spec.level_features(level) * size
         skip = isinstance(spec, UNetSpec) and spec.has_skip(level)
         kept += features * (1.0 if skip and level < spec.levels - 1 else 0.0)
-        kept += features * (0.0 if level == 0 else 1.0)  # what a level hands to the next
+        waits = spec.norm == "instance" and isinstance(spec, UNetSpec)  # for the statistics, before the head
+        kept += features * (1.0 if level or waits else 0.0)  # what a level hands to the next
     chunk = min(voxels, CPU_CHUNK_VOXELS if device == "cpu" else GPU_CHUNK_VOXELS)
     return int(weights + kept + _COPIES_OF_A_CHUNK * chunk * spec.features * size)

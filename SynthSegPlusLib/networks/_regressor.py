@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from SynthSegPlusLib.networks._specs import BATCH_NORM_EPSILON, RegressorSpec
+from SynthSegPlusLib.networks._specs import RegressorSpec
+from SynthSegPlusLib.networks._unet import norm_layer
 
 
 def build_regressor(spec: RegressorSpec, shape: tuple[int, int, int] | None = None) -> Any:
@@ -43,7 +44,7 @@ def _encoder(spec: RegressorSpec, x: Any, published: bool) -> Any:
             widen = layers.Conv3D(features, spec.kernel, padding="same", activation="relu", name=spec.shortcut(level))
             x = layers.Add(name=f"{name}_res_down_merge_{level}")([widen(entered), x])
             x = layers.Activation("relu", name=f"{name}_res_down_merge_act_{level}")(x)
-        x = layers.BatchNormalization(epsilon=BATCH_NORM_EPSILON, name=f"{name}_bn_down_{level}")(x)
+        x = norm_layer(spec.norm, f"{name}_bn_down_{level}")(x)
         if published or level < spec.levels - 1:
             x = layers.MaxPooling3D(2, padding="same", name=f"{name}_maxpool_{level}")(x)
     return x

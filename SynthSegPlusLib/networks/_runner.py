@@ -121,7 +121,10 @@ class Regressor:
 
 
 def load_network(
-    spec: UNetSpec, path: str | Path, precision: Precision = "float32", device: str | None = None,
+    spec: UNetSpec,
+    path: str | Path,
+    precision: Precision = "float32",
+    device: str | None = None,
     chunk_voxels: int | None = None,
 ) -> Network:
     """Read the weights of ``spec`` from ``path`` and make them ready on ``device`` (None: the chosen one).
@@ -134,7 +137,10 @@ def load_network(
 
 
 def load_regressor(
-    spec: RegressorSpec, path: str | Path, precision: Precision = "float32", device: str | None = None,
+    spec: RegressorSpec,
+    path: str | Path,
+    precision: Precision = "float32",
+    device: str | None = None,
     chunk_voxels: int | None = None,
 ) -> Regressor:
     """As `load_network`, for a quality regressor."""

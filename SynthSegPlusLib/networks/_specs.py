@@ -12,7 +12,10 @@ from SynthSegPlusLib.contract.errors import ModelError
 BATCH_NORM_EPSILON = 1e-3
 """Keras' default, with which all published weights were trained."""
 
-NORM_WEIGHTS = ("gamma", "beta", "moving_mean", "moving_variance")
+NORM_WEIGHTS = {"batch": ("gamma", "beta", "moving_mean", "moving_variance"), "instance": ("gamma", "beta")}
+"""Weights of a norm by its kind: statistics of the training, or of each volume itself."""
+
+Norm = Literal["batch", "instance"]
 
 
 @dataclass(frozen=True)
@@ -27,8 +30,8 @@ def _convolution(name: str, kernel: int, in_channels: int, features: int) -> Wei
     return WeightedLayer(name, {"kernel": (kernel,) * 3 + (in_channels, features), "bias": (features,)})
 
 
-def _norm(name: str, features: int) -> WeightedLayer:
-    return WeightedLayer(name, {weight: (features,) for weight in NORM_WEIGHTS})
+def _norm(name: str, features: int, kind: Norm) -> WeightedLayer:
+    return WeightedLayer(name, {weight: (features,) for weight in NORM_WEIGHTS[kind]})
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,11 @@ def _positive(spec: _Spec, *names: str) -> None:
             raise ModelError(f"A network's {name} is {value!r}; it must be a positive whole number.")
 
 
+def _known_norm(spec: Any) -> None:
+    if spec.norm not in NORM_WEIGHTS:
+        raise ModelError(f"A network's norm is {spec.norm!r}; write {' or '.join(NORM_WEIGHTS)}.")
+
+
 @dataclass(frozen=True)
 class UNetSpec(_Spec):
     """A 3-D U-Net: the segmenters and the denoisers.
@@ -96,6 +104,9 @@ class UNetSpec(_Spec):
         Convolutions per level, on the way down and on the way up.
     skips
         "all", "none", or "deepest:n": only the n coarsest of the ``levels - 1`` skip connections.
+    norm
+        "batch": by the statistics of the training, as published. "instance": by those of the volume itself, which is
+        what batch norm does while it is trained with one volume at a time.
     """
 
     prefix: str
@@ -107,8 +118,10 @@ class UNetSpec(_Spec):
     convolutions: int = 2
     constant_features: bool = False
     skips: str = "all"
+    norm: Norm = "batch"
 
     def __post_init__(self) -> None:
+        _known_norm(self)
         _positive(self, "in_channels", "n_labels", "features", "levels", "kernel", "convolutions")
         if self.kernel % 2 == 0:
             raise ModelError(f"A network's kernel is {self.kernel}; it must be odd.")
@@ -147,7 +160,7 @@ class UNetSpec(_Spec):
             for index in range(self.convolutions):
                 yield _convolution(self.down(level, index), self.kernel, channels, features)
                 channels = features
-            yield _norm(f"{self.prefix}_bn_down_{level}", features)
+            yield _norm(f"{self.prefix}_bn_down_{level}", features, self.norm)
         for step in range(self.levels - 1):
             level = self.levels - 2 - step
             features = self.level_features(level)
@@ -155,7 +168,7 @@ class UNetSpec(_Spec):
             for index in range(self.convolutions):
                 yield _convolution(self.up(step, index), self.kernel, channels, features)
                 channels = features
-            yield _norm(f"{self.prefix}_bn_up_{step}", features)
+            yield _norm(f"{self.prefix}_bn_up_{step}", features, self.norm)
         yield _convolution(f"{self.prefix}_likelihood", 1, channels, self.n_labels)
 
 
@@ -166,6 +179,7 @@ class RegressorSpec(_Spec):
     ``variant`` is "published" (residual blocks, ReLU, pooling after every level, spatial mean) or
     "paper" (the segmenters' encoder, ELU, global maximum; Billot et al., PNAS 2023, Materials and
     Methods). In both, two convolutions with ``n_outputs`` features stand before the global pooling.
+    ``norm`` as in `UNetSpec`.
     """
 
     prefix: str
@@ -176,8 +190,10 @@ class RegressorSpec(_Spec):
     kernel: int = 5
     convolutions: int = 2
     variant: Literal["published", "paper"] = "published"
+    norm: Norm = "batch"
 
     def __post_init__(self) -> None:
+        _known_norm(self)
         _positive(self, "in_channels", "n_outputs", "features", "levels", "kernel", "convolutions")
         if self.kernel % 2 == 0:
             raise ModelError(f"A network's kernel is {self.kernel}; it must be odd.")
@@ -210,7 +226,7 @@ class RegressorSpec(_Spec):
                 channels = features
             if self.variant == "published":
                 yield _convolution(self.shortcut(level), self.kernel, entered, features)
-            yield _norm(f"{self.prefix}_bn_down_{level}", features)
+            yield _norm(f"{self.prefix}_bn_down_{level}", features, self.norm)
         for index in range(2):
             yield _convolution(f"{self.prefix}_final_conv_{index}", self.kernel, channels, self.n_outputs)
             channels = self.n_outputs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from SynthSegPlusLib.networks._specs import BATCH_NORM_EPSILON, UNetSpec
+from SynthSegPlusLib.networks._specs import BATCH_NORM_EPSILON, Norm, UNetSpec
 
 
 def build_unet(spec: UNetSpec, softmax: bool = True, shape: tuple[int, int, int] | None = None) -> Any:
@@ -20,7 +20,7 @@ def build_unet(spec: UNetSpec, softmax: bool = True, shape: tuple[int, int, int]
         Fixed grid, each side a multiple of ``spec.multiple``; None accepts any such grid.
 
     The model maps [batch, x, y, z, ``in_channels``] to [batch, x, y, z, ``n_labels``], float32.
-    Each level is convolutions with ELU, then batch norm; the skip connection leaves before the norm.
+    Each level is convolutions with ELU, then the norm; the skip connection leaves before the norm.
     """
     import keras
 
@@ -31,7 +31,7 @@ def build_unet(spec: UNetSpec, softmax: bool = True, shape: tuple[int, int, int]
         return layers.Conv3D(features, spec.kernel, padding="same", activation="elu", name=layer)(x)
 
     def normalise(x: Any, layer: str) -> Any:
-        return layers.BatchNormalization(epsilon=BATCH_NORM_EPSILON, name=layer)(x)
+        return norm_layer(spec.norm, layer)(x)
 
     inputs = x = keras.Input((*(shape or (None, None, None)), spec.in_channels), name=f"{name}_input")
     kept = {}
@@ -54,3 +54,12 @@ def build_unet(spec: UNetSpec, softmax: bool = True, shape: tuple[int, int, int]
     if softmax:
         x = layers.Softmax(name=f"{name}_prediction")(x)
     return keras.Model(inputs, x, name=name)
+
+
+def norm_layer(kind: Norm, name: str) -> Any:
+    """The Keras layer of a norm: moving statistics, or each volume's own per channel."""
+    import keras
+
+    if kind == "instance":
+        return keras.layers.GroupNormalization(groups=-1, epsilon=BATCH_NORM_EPSILON, name=name)
+    return keras.layers.BatchNormalization(epsilon=BATCH_NORM_EPSILON, name=name)

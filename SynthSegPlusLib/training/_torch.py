@@ -97,6 +97,16 @@ def _normalise(layer: Any, training: bool, x: Any) -> Any:
     )  # fmt: skip
 
 
+def _normalise_alone(layer: Any, training: bool, x: Any) -> Any:
+    """Instance norm; with one volume a batch norm without memory is the same, and faster channels last."""
+    from torch.nn import functional
+
+    assert len(x) == 1
+    return functional.batch_norm(
+        x, None, None, layer.gamma.value.reshape(-1), layer.beta.value.reshape(-1), True, 0.0, layer.epsilon
+    )
+
+
 def _functional(name: str, **options: Any) -> Callable[..., Any]:
     def call(layer: Any, training: bool, x: Any) -> Any:
         from torch.nn import functional
@@ -115,6 +125,7 @@ def _concatenate(layer: Any, training: bool, *given: Any) -> Any:
 _LAYERS: dict[str, Callable[..., Any]] = {
     "Conv3D": _convolve,
     "BatchNormalization": _normalise,
+    "GroupNormalization": _normalise_alone,
     "MaxPooling3D": _functional("max_pool3d", kernel_size=2),
     "UpSampling3D": _functional("interpolate", scale_factor=2, mode="nearest"),
     "Concatenate": _concatenate,

@@ -34,12 +34,17 @@ UNETS = {
     ),
     "no skips, three convolutions": UNetSpec("x", 1, 3, features=4, levels=3, convolutions=3, skips="none"),
     "kernel of one": UNetSpec("x", 1, 3, features=4, levels=2, kernel=1),
+    "instance norm": UNetSpec("unet", 3, 5, features=4, levels=4, norm="instance"),
+    "instance norm, one level": UNetSpec("unet", 1, 3, features=4, levels=1, norm="instance"),
+    "instance norm, no skips": UNetSpec("l2l", 3, 3, features=4, levels=3, skips="none", norm="instance"),
 }
 REGRESSORS = {
     "published": RegressorSpec("qc", 4, 3, features=4, levels=3),
     "published, one convolution": RegressorSpec("qc", 4, 3, features=4, levels=2, convolutions=1),
     "published, three convolutions": RegressorSpec("qc", 4, 3, features=4, levels=2, kernel=3, convolutions=3),
     "paper": RegressorSpec("qc", 4, 3, features=4, levels=3, variant="paper"),
+    "published, instance norm": RegressorSpec("qc", 4, 3, features=4, levels=3, norm="instance"),
+    "paper, instance norm": RegressorSpec("qc", 4, 3, features=4, levels=3, variant="paper", norm="instance"),
 }
 
 
@@ -72,7 +77,10 @@ def plain(model, path, channels):
 
 
 CASES = [(kind, chunk_voxels, False) for kind in UNETS for chunk_voxels in (300, 10**6)]
-CASES += [(kind, 300, True) for kind in ("published kind", "published denoiser's kind", "paper's denoiser's kind")]
+CASES += [
+    (kind, 300, True)
+    for kind in ("published kind", "published denoiser's kind", "paper's denoiser's kind", "instance norm")
+]
 
 
 @pytest.mark.parametrize(("kind", "chunk_voxels", "compiled"), CASES)
@@ -84,6 +92,20 @@ def test_a_network_equals_its_keras_model(tmp_path, monkeypatch, kind, chunk_vox
         monkeypatch.setattr(_body, "LARGE", 0)
     network = load_network(spec, path, chunk_voxels=chunk_voxels)
     assert np.abs(network.softmax(image) - plain(build_unet(spec), path, image)).max() < TOLERANCE
+
+
+def test_an_instance_norm_does_at_test_time_what_a_batch_norm_does_with_one_scan_in_training(tmp_path):
+    from keras import ops
+
+    spec = UNETS["published kind"]
+    path = random_weights(spec, tmp_path / "w.h5")
+    model = build_unet(spec)
+    load_weights(model, path)
+    image = np.random.default_rng(1).random((24, 16, 8, 3)).astype(np.float32)
+    trained = ops.convert_to_numpy(model(image[None], training=True)[0])
+    own = load_network(UNETS["instance norm"], path, chunk_voxels=300).softmax(image)
+    assert np.abs(own - trained).max() < TOLERANCE
+    assert np.abs(load_network(spec, path).softmax(image) - trained).max() > 0.01
 
 
 @pytest.mark.parametrize("chunk_voxels", [300, 10**6])

@@ -59,6 +59,7 @@ def test_a_description_survives_json(spec):
         (lambda: UNetSpec("unet", 0, 33), "in_channels is 0"),
         (lambda: UNetSpec("unet", 1, 33, levels=True), "levels is True"),
         (lambda: UNetSpec("unet", 1, 33, skips="shallowest"), "shallowest"),
+        (lambda: UNetSpec("unet", 1, 33, norm="layer"), "'layer'; write batch or instance"),  # type: ignore[arg-type]
         (lambda: RegressorSpec("qc", 9, 9, variant="mine"), "mine"),  # type: ignore[arg-type]
         (lambda: UNetSpec.from_dict({"prefix": "unet", "in_channels": 1, "n_labels": 3, "depth": 4}), "depth"),
         (lambda: RegressorSpec.from_dict({"prefix": "qc", "in_channels": 9}), "n_outputs"),

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from SynthSegPlusLib.networks._inputs import Inputs
-from SynthSegPlusLib.networks._specs import BATCH_NORM_EPSILON, RegressorSpec, UNetSpec
-from SynthSegPlusLib.networks.lean._layers import Affine, Arithmetic, Convolutions, Pool
+from SynthSegPlusLib.networks._specs import RegressorSpec, UNetSpec
+from SynthSegPlusLib.networks.lean._layers import Arithmetic, Convolutions, Pool
 from SynthSegPlusLib.networks.lean._stream import chunk_planes, windows
 
 Tick = Callable[[float], None]
@@ -18,12 +18,6 @@ Tick = Callable[[float], None]
 
 LARGE = 40_000_000
 """Numbers in a level's features from which the backend's compiler earns back its own time within one scan."""
-
-
-def batch_norm(values: dict[str, np.ndarray]) -> Affine:
-    """A batch norm with moving statistics, as an affine map."""
-    scale = values["gamma"] / np.sqrt(values["moving_variance"] + BATCH_NORM_EPSILON)
-    return Affine(scale, values["beta"] - values["moving_mean"] * scale)
 
 
 class Body:

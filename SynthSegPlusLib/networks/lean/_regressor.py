@@ -14,13 +14,13 @@ from SynthSegPlusLib.networks._weights import Weights
 from SynthSegPlusLib.networks.lean._body import (
     Body,
     Tick,
-    batch_norm,
     consumed,
     convolved,
     pooled,
     ticked,
 )
-from SynthSegPlusLib.networks.lean._layers import Activation, Affine, Arithmetic, Convolutions, Pool
+from SynthSegPlusLib.networks.lean._layers import Activation, Affine, Arithmetic, Convolutions
+from SynthSegPlusLib.networks.lean._norms import Norms, Statistics
 from SynthSegPlusLib.networks.lean._stream import concatenated, regroup, windows
 
 
@@ -32,24 +32,27 @@ class LeanRegressor(Body):
     def __init__(self, spec: RegressorSpec, weights: Weights, arithmetic: Arithmetic, chunk_voxels: int) -> None:
         super().__init__(spec, arithmetic, chunk_voxels)
         self._published = spec.variant == "published"
-        norms = {name: batch_norm(values) for name, values in weights.items() if "gamma" in values}
+        self._norms = Norms(weights, spec.norm, arithmetic)
         levels = range(spec.levels)
-        self._convolutions = [self._level(level, weights, norms) for level in levels]
+        self._convolutions = [self._level(level, weights) for level in levels]
         self._forks = [self._fork(level, weights) for level in levels if self._published]
         count = spec.levels if self._published else spec.levels - 1
-        self._pools = [Pool(arithmetic, norms[f"{spec.prefix}_bn_down_{level}"]) for level in range(count)]
+        self._pools = [self._norms.pool(self._down(level)) for level in range(count)]
         activations: tuple[Activation, Activation] = ("relu", "relu") if self._published else ("elu", "none")
         self._final = [
             self._layer(weights[f"{spec.prefix}_final_conv_{index}"], activation)
             for index, activation in enumerate(activations)
         ]
 
-    def _level(self, level: int, weights: Weights, norms: dict[str, Affine]) -> list[Convolutions]:
+    def _down(self, level: int) -> str:
+        return f"{self.spec.prefix}_bn_down_{level}"
+
+    def _level(self, level: int, weights: Weights) -> list[Convolutions]:
         spec, layers = self.spec, []
         first = 1 if self._published and spec.convolutions > 1 else 0  # the published first one is in the fork
         for index in range(first, spec.convolutions):
             deepest = not self._published and level == spec.levels - 1 and index == spec.convolutions - 1
-            norm = norms[f"{spec.prefix}_bn_down_{level}"] if deepest else None
+            norm = self._norms.folded(self._down(level)) if deepest else None
             # In the residual block the last ReLU comes after the sum; `Convolutions` adds the residual before it.
             activation: Activation = "relu" if self._published else "elu"
             layers.append(self._layer(weights[spec.down(level, index)], activation, norm))
@@ -87,7 +90,10 @@ class LeanRegressor(Body):
             else:
                 for layer in layers:
                     chunks = convolved(layer, chunks, tick, large)
-            chunks = list(pooled(self._pools[level], chunks) if level < len(self._pools) else chunks)
+            found, poolable = Statistics(), level < len(self._pools)
+            chunks = self._norms.watched(self._down(level), chunks, found)
+            chunks = list(pooled(self._pools[level], chunks) if poolable else chunks)
+            chunks = list(self._norms.after(self._down(level), chunks, found, pooled=poolable))
         chunks = [concatenated(list(chunks))]
         for layer in self._final:
             chunks = convolved(layer, chunks, tick, large=False)

@@ -14,13 +14,13 @@ from SynthSegPlusLib.networks._weights import Weights
 from SynthSegPlusLib.networks.lean._body import (
     Body,
     Tick,
-    batch_norm,
     consumed,
     convolved,
     pooled,
     ticked,
 )
-from SynthSegPlusLib.networks.lean._layers import Affine, Arithmetic, Convolutions, Head, Pool
+from SynthSegPlusLib.networks.lean._layers import Arithmetic, Convolutions, Head
+from SynthSegPlusLib.networks.lean._norms import Norms, Statistics
 from SynthSegPlusLib.networks.lean._stream import regroup, windows
 
 
@@ -31,28 +31,34 @@ class LeanUNet(Body):
 
     def __init__(self, spec: UNetSpec, weights: Weights, arithmetic: Arithmetic, chunk_voxels: int) -> None:
         super().__init__(spec, arithmetic, chunk_voxels)
-        norms = {name: batch_norm(values) for name, values in weights.items() if "gamma" in values}
-        self._encoder = [self._encoder_level(level, weights, norms) for level in range(spec.levels)]
-        self._pools = [Pool(arithmetic, norms[f"{spec.prefix}_bn_down_{level}"]) for level in range(spec.levels - 1)]
-        self._decoder = [self._decoder_step(step, weights, norms) for step in range(spec.levels - 1)]
-        self._head = self._make_head(weights, norms)
+        self._norms = Norms(weights, spec.norm, arithmetic)
+        self._encoder = [self._encoder_level(level, weights) for level in range(spec.levels)]
+        self._pools = [self._norms.pool(self._down(level)) for level in range(spec.levels - 1)]
+        self._decoder = [self._decoder_step(step, weights) for step in range(spec.levels - 1)]
+        self._head = self._make_head(weights)
 
-    def _encoder_level(self, level: int, weights: Weights, norms: dict[str, Affine]) -> list[Convolutions]:
+    def _down(self, level: int) -> str:
+        return f"{self.spec.prefix}_bn_down_{level}"
+
+    def _up(self, step: int) -> str:
+        return f"{self.spec.prefix}_bn_up_{step}"
+
+    def _encoder_level(self, level: int, weights: Weights) -> list[Convolutions]:
         spec, layers = self.spec, []
         for index in range(spec.convolutions):
             deepest = level == spec.levels - 1 and index == spec.convolutions - 1
             # Elsewhere the norm comes with the pooling, because the skip connection leaves before it.
-            norm = norms[f"{spec.prefix}_bn_down_{level}"] if deepest and spec.levels > 1 else None
+            norm = self._norms.folded(self._down(level)) if deepest and spec.levels > 1 else None
             values = weights[spec.down(level, index)]
             layers.append(Convolutions(self.arithmetic, [values["kernel"]], [False], values["bias"], "elu", norm))
         return layers
 
-    def _decoder_step(self, step: int, weights: Weights, norms: dict[str, Affine]) -> list[Convolutions]:
+    def _decoder_step(self, step: int, weights: Weights) -> list[Convolutions]:
         spec, layers = self.spec, []
         level = spec.levels - 2 - step
         for index in range(spec.convolutions):
             inner = level > 0 and index == spec.convolutions - 1
-            norm = norms[f"{spec.prefix}_bn_up_{step}"] if inner else None  # the outermost is folded into the head
+            norm = self._norms.folded(self._up(step)) if inner else None  # the outermost is folded into the head
             values = weights[spec.up(step, index)]
             kernels, coarse = [values["kernel"]], [False]
             if index == 0:
@@ -62,11 +68,13 @@ class LeanUNet(Body):
             layers.append(Convolutions(self.arithmetic, kernels, coarse, values["bias"], "elu", norm))
         return layers
 
-    def _make_head(self, weights: Weights, norms: dict[str, Affine]) -> Head:
+    def _make_head(self, weights: Weights) -> Head:
         spec = self.spec
-        last = f"bn_up_{spec.levels - 2}" if spec.levels > 1 else "bn_down_0"
-        norm, values = norms[f"{spec.prefix}_{last}"], weights[f"{spec.prefix}_likelihood"]
+        norm = self._norms.folded(self._up(spec.levels - 2) if spec.levels > 1 else self._down(0))
+        values = weights[f"{spec.prefix}_likelihood"]
         kernel = values["kernel"][0, 0, 0]
+        if norm is None:
+            return Head(self.arithmetic, kernel, values["bias"])
         return Head(self.arithmetic, norm.scale[:, None] * kernel, norm.shift @ kernel + values["bias"])
 
     def work(self, shape: tuple[int, int, int]) -> float:
@@ -89,12 +97,18 @@ class LeanUNet(Body):
             if level < spec.levels - 1:
                 if spec.has_skip(level):
                     skips[level] = deque()
+                found = Statistics()
+                chunks = self._norms.watched(self._down(level), chunks, found)
                 chunks = list(pooled(self._pools[level], chunks, skips.get(level)))
+                chunks = list(self._norms.after(self._down(level), chunks, found, pooled=True))
+            else:
+                chunks = self._norms.whole(self._down(level), chunks)
         for step, layers in enumerate(self._decoder):
             level = spec.levels - 2 - step
             chunks = self._merged(layers[0], list(chunks), skips.pop(level, None), level, shape, tick)
             for layer in layers[1:]:
                 chunks = convolved(layer, chunks, tick, self.is_large(shape, level))
+            chunks = self._norms.whole(self._up(step), chunks)
         yield from map(self._head, chunks)
 
     def _merged(
