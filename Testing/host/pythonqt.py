@@ -148,6 +148,7 @@ def connect(self: QObject, signal: Any, receiver: Any, slot: Any = None, *rest: 
     if not callable(function):
         raise TypeError(f"{self.metaObject().className()}.connect({signal!r}): {function!r} cannot be called.")
     signature = normalized(signal)
+    _note(type(self), signature)
     if signature not in signal_signatures(self):
         raise ValueError(f"{self.metaObject().className()} has no signal {signature!r}.")
     name, arguments = signature[:-1].split("(", 1)
@@ -200,14 +201,20 @@ _recorder: Callable[[type, str, str], None] | None = None
 
 
 def record(recorder: Callable[[type, str, str], None] | None) -> None:
-    """Call `recorder(class, member, module that asks)` for every member that is used from now on; None: stop."""
+    """Call `recorder(class, member, module that asks)` for every member that is used from now on; None: stop.
+
+    A signal that is connected is named by its signature.
+    """
     global _recorder
     _recorder = recorder
 
 
 def _note(cls: type, name: str) -> None:
-    if _recorder is not None and not name.startswith("_"):
-        frame = sys._getframe(2)
+    if _recorder is None or name.startswith("_"):
+        return
+    frame = sys._getframe(2)
+    # Qt looks for overridden functions (changeEvent) in the midst of a call; whoever called did not ask for those.
+    if name in frame.f_code.co_names or "(" in name:
         _recorder(cls, name, frame.f_globals.get("__name__", ""))
 
 
