@@ -32,7 +32,6 @@ class PackagesPart:
         self._timer = qt.QTimer()
         self._timer.setInterval(POLL_MS)
         self._timer.connect("timeout()", self._poll)
-        ui.installButton.connect("clicked()", self.askAndInstall)
         ui.uninstallButton.connect("clicked()", self.uninstall)
         session.lookAtPackages()
         if not session.packagesKnown:
@@ -70,7 +69,7 @@ class PackagesPart:
         ui.uninstallButton.enabled = idle and self._session.packagesKnown and bool(packages.installed())
         ui.backendCombo.enabled = idle
 
-    def askAndInstall(self, then: Callable[[str], None] | None = None) -> None:
+    def askAndInstall(self, then: Callable[[str], None]) -> None:
         """Name what would be installed, ask, and begin. `then` gets the reason of a failure, or an empty text."""
         if self.installing:
             return
@@ -79,14 +78,12 @@ class PackagesPart:
         question = consentText(needed, packages.folder(self.backend), self._wheels())
         if not slicer.util.confirmOkCancelDisplay(question, windowTitle=_("SynthSegPlus: install packages")):
             self._session.say("The installation of packages was declined")
-            if then is not None:
-                then(_("Nothing was installed, because you declined. Press Apply to be asked again."))
+            then(_("Nothing was installed, because you declined. Press Apply to be asked again."))
             return
         try:
             self.installation = packages.install(self.backend, self._wheels())
         except OSError as error:
-            if then is not None:
-                then(_("The installation could not begin: {reason}.").format(reason=error))
+            then(_("The installation could not begin: {reason}.").format(reason=error))
             return
         self._then, self._shown = then, 0
         self._timer.start()

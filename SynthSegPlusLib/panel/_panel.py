@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from slicer.i18n import tr as _
@@ -54,6 +55,7 @@ class Panel:
         self.log = LogPart(ui, session, self._facts)
         ui.logSection.connect("contentsCollapsed(bool)", lambda collapsed: self.log.show())
         self.packages = PackagesPart(ui, session, self._packagesChanged)
+        ui.installButton.connect("clicked()", self.install)
         session.listeners.append(self._tick)
         self.model.setFolder("")
         self._showResult(None)
@@ -138,17 +140,28 @@ class Panel:
             self.run.end(safe(reason))
         elif self.session.readiness():
             self.ui.modelSection.collapsed = False
-            self.packages.askAndInstall(self._installed)
-            if self.packages.installing:
-                self.run.begin(_("Installing packages"))
+            self._install(self._installedForRun)
         else:
             self._start()
 
+    def install(self) -> None:
+        """Ask to install the packages; no run follows."""
+        self._install(self._installed)
+
+    def _install(self, then: Callable[[str], None]) -> None:
+        self.packages.askAndInstall(then)
+        if self.packages.installing:
+            self.run.begin(_("Installing packages"))
+
     def _installed(self, reason: str) -> None:
-        self.run.end(f"\u26a0 {safe(reason)}" if reason else "")
+        self.run.end(f"\u26a0 {safe(reason)}" if reason else _("The packages are installed."))
+        self.refresh()
+
+    def _installedForRun(self, reason: str) -> None:
         if reason:
-            self.refresh()
+            self._installed(reason)
         else:
+            self.run.end("")
             self._start()
 
     def _start(self) -> None:

@@ -148,6 +148,18 @@ def test_after_a_yes_the_packages_come_and_the_run_begins(needing, slicer_host, 
     assert slicer_host.wait_until(lambda: "Not installed" in needing.ui.packagesLabel.text, 20)
 
 
+def test_install_alone_installs_and_runs_nothing(needing, slicer_host, monkeypatch, tmp_path):
+    answer(monkeypatch, agreed=True)
+    for name in ("ssp_common", "ssp_tensorflow"):
+        make_wheel(tmp_path / "wheels", name)
+    needing.ui.wheelsEdit.currentPath = str(tmp_path / "wheels")
+    needing.ui.installButton.click()
+    assert slicer_host.wait_until(lambda: "packages are installed" in needing.ui.stageLabel.text, 90)
+    assert needing.ui.applyButton.enabled
+    assert not needing.ui.cancelButton.enabled
+    assert needing.session.run is None
+
+
 def test_a_failed_installation_is_told_and_the_panel_stays_usable(needing, slicer_host, monkeypatch, tmp_path):
     answer(monkeypatch, agreed=True)
     (tmp_path / "empty").mkdir()
@@ -159,11 +171,15 @@ def test_a_failed_installation_is_told_and_the_panel_stays_usable(needing, slice
     assert slicer_host.wait_until(lambda: needing.ui.applyButton.enabled, 20)
 
 
-def test_an_installation_can_be_cancelled(needing, slicer_host, monkeypatch, tmp_path):
+@pytest.mark.parametrize("button", ["applyButton", "installButton"])
+def test_an_installation_can_be_cancelled(needing, monkeypatch, tmp_path, button):
     answer(monkeypatch, agreed=True)
     make_wheel(tmp_path / "wheels", "ssp_common")
     needing.ui.wheelsEdit.currentPath = str(tmp_path / "wheels")
-    needing.ui.applyButton.click()
+    getattr(needing.ui, button).click()
+    assert not needing.ui.applyButton.enabled
+    assert "Installing packages &nbsp;" in needing.ui.stageLabel.text
+    assert "0:0" in needing.ui.stageLabel.text
     needing.ui.cancelButton.click()
     assert not needing.panel.packages.installing
     assert "cancelled" in needing.ui.stageLabel.text
