@@ -21,6 +21,8 @@ class Outcome:
         "done" in this run, "kept" from an earlier one, or "failed" with a `reason`.
     measures, icv_mm3, quality
         None when the scan failed; ICV also where the label table has none, quality when it was not asked for.
+    findings
+        Codes of the warnings about the scan and its result.
     """
 
     scan: Path
@@ -30,6 +32,7 @@ class Outcome:
     measures: MeasuresTable | None = None
     icv_mm3: float | None = None
     quality: QualityReport | None = None
+    findings: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -41,6 +44,7 @@ class Outcome:
         return {
             "icv_mm3": self.icv_mm3,
             "quality": None if self.quality is None else self.quality.to_dict(),
+            "findings": list(self.findings),
             "measures": [{name: _null(value) for name, value in row.items()} for row in rows],
         }
 
@@ -51,7 +55,7 @@ class Outcome:
         quality = numbers["quality"]
         return cls(
             scan, subject, "kept", "", MeasuresTable.from_rows(rows), numbers["icv_mm3"],
-            None if quality is None else QualityReport.from_dict(quality),
+            None if quality is None else QualityReport.from_dict(quality), tuple(numbers.get("findings", ())),
         )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from SynthSegPlusLib.cohort.outcomes import Outcome
 from SynthSegPlusLib.contract.measures import COLUMNS
 
-TIDY_COLUMNS = ("subject", "status", "reason", "scan", "icv_mm3", "scan_verdict", *COLUMNS)
+TIDY_COLUMNS = ("subject", "status", "reason", "scan", "icv_mm3", "scan_verdict", "findings", *COLUMNS)
 FAILURE_COLUMNS = ("subject", "reason", "scan")
 PUBLISHED_LINE_END = "\r\n"
 
@@ -79,7 +79,7 @@ def tidy(outcomes: Iterable[Outcome]) -> str:
 def tidy_rows(outcome: Outcome) -> list[list[Any]]:
     failed = outcome.status == "failed"
     start = [outcome.subject, "failed" if failed else "done", outcome.reason, str(outcome.scan),
-             _cell(outcome.icv_mm3), "" if failed else outcome.verdict.value]
+             _cell(outcome.icv_mm3), "" if failed else outcome.verdict.value, " ".join(outcome.findings)]
     if outcome.measures is None:
         return [start + [""] * len(COLUMNS)]
     return [start + [_cell(row[name]) for name in COLUMNS] for row in outcome.measures.to_rows()]

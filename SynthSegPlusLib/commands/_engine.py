@@ -124,9 +124,12 @@ class Engine:
         self._listener.stage(READING, 0.0, 0.0)
         volume = Volume.read(job.scan)
         # The engine checks too; looking twice costs little and warns before the waiting, not after it.
-        for finding in check(volume, ct=self._ct):
+        seen = check(volume, ct=self._ct)
+        for finding in seen:
             self._listener.finding(finding)
         result = self._segmenter.segment(volume, progress=self._progress)
+        for finding in result.findings[len(seen) :]:  # about the result
+            self._listener.finding(finding)
         for warning in result.record.get("warnings", ()):
             self._listener.note(f"warning: {warning}")
         return Segmented(job, volume, result)
@@ -157,8 +160,9 @@ class Segmented:
     def outcome(self) -> Outcome:
         result = self.result
         return Outcome(
-            self.job.scan, self.job.subject, "done", "", result.volumes, result.icv_mm3, result.quality
-        )
+            self.job.scan, self.job.subject, "done", "", result.volumes, result.icv_mm3, result.quality,
+            tuple(finding.code for finding in result.findings if finding.severity != "info"),
+        )  # fmt: skip
 
     @property
     def record(self) -> Mapping[str, Any]:

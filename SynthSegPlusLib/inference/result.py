@@ -32,7 +32,7 @@ class Result:
     posteriors
         float32 [x, y, z, structures], channel 0 the background; None when it was not asked for.
     findings
-        What the checks of the scan saw.
+        What the checks of the scan saw, and what is implausible about the result.
     record
         How the result came about, JSON-ready.
     """

@@ -10,6 +10,7 @@ from SynthSegPlusLib.inference import _record
 from SynthSegPlusLib.inference._cascade import POSTPROCESSING, STAGE_TITLES, Cascade, needed_roles
 from SynthSegPlusLib.inference._measure import Measured
 from SynthSegPlusLib.inference._memory import check_memory
+from SynthSegPlusLib.inference._plausible import implausible
 from SynthSegPlusLib.inference._pool import NetworkPool
 from SynthSegPlusLib.inference._progress import CancelFlag, Report, Stages
 from SynthSegPlusLib.inference._restore import Restorer
@@ -111,6 +112,7 @@ class Segmenter:
         cascade = Cascade(self.model_set, self.options, conformed, pool, stages)
         found = cascade.run()
         measured = Measured.of(cascade, found)
+        findings += implausible(measured.table, findings, self.options.crop is not None)
         with stages.stage(FINISHING):
             record = self._record(started, volume, chosen, measured, findings, stages, pool)
             result = self._result(conformed, cascade, measured, findings, record)

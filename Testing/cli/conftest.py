@@ -15,6 +15,7 @@ import pytest
 from SynthSegPlusLib import inference, networks
 from SynthSegPlusLib.cli import main
 from SynthSegPlusLib.contract import (
+    Finding,
     InputError,
     MeasuresTable,
     QualityReport,
@@ -52,6 +53,7 @@ class FakeSegmenter:
     options: SegmentOptions
     calls: list[str] = field(default_factory=list)
     hook: Callable[[str], None] = lambda name: None
+    implausible: tuple[Finding, ...] = ()
 
     def segment(self, volume: Volume, progress: Any = None, cancelled: Any = None) -> Any:
         self.calls.append(volume.name)
@@ -75,7 +77,7 @@ class FakeSegmenter:
             volumes=self._measures(float(volume.data.sum()), quality),
             icv_mm3=None if self.options.label_version == "1.0" else 1_234_567.891234,
             quality=quality,
-            findings=tuple(findings),
+            findings=(*findings, *self.implausible),
             record={"device": "none", "options": self.options.to_dict()},
         )
 
@@ -106,6 +108,7 @@ class Engine:
 
     made: list[FakeSegmenter] = field(default_factory=list)
     hook: Callable[[str], None] = lambda name: None
+    implausible: tuple[Finding, ...] = ()
 
     @property
     def calls(self) -> list[str]:
@@ -118,7 +121,8 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
     state = Engine()
 
     def make(model_set: ModelSet, options: SegmentOptions, **_: object) -> FakeSegmenter:
-        state.made.append(FakeSegmenter(model_set, options, hook=lambda name: state.hook(name)))
+        segmenter = FakeSegmenter(model_set, options, [], lambda name: state.hook(name), state.implausible)
+        state.made.append(segmenter)
         return state.made[-1]
 
     monkeypatch.setattr(inference, "Segmenter", make, raising=False)

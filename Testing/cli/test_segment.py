@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from SynthSegPlusLib.contract import Finding
 from SynthSegPlusLib.inference.model_set import ModelSet
 from Testing.cli.conftest import read_labels, write_scan
 
@@ -163,6 +164,19 @@ def test_a_failed_scan_is_a_row_with_its_reason_and_the_others_go_on(broken, tmp
     assert "3 scans: 2 done, 0 kept from an earlier run, 1 failed" in said.err
     assert sorted(path.name for path in (tmp_path / "o").glob("*synthseg*")) == [
         "a_synthseg.nii.gz", "a_synthseg_record.json", "c_synthseg.mgz", "c_synthseg.mgz_record.json"]
+
+
+def test_an_implausible_result_is_warned_of_and_named_in_table_and_record_also_when_kept(scan, tmp_path, engine, say):
+    engine.implausible = (Finding("empty-segmentation", "warning", "Nothing was found.", "Look."),)
+    words = ["segment", "--i", scan, "--o", tmp_path / "o", "--table", tmp_path / "t.csv", "--resume"]
+    assert "warning: Nothing was found. Look." in say(*words).err
+    for _ in range(2):
+        table = list(csv.DictReader((tmp_path / "t.csv").read_text().splitlines()))
+        assert {row["findings"].split()[-1] for row in table} == {"empty-segmentation"}
+        say(*words)
+    record = json.loads((tmp_path / "o" / "b_synthseg_record.json").read_text())
+    assert record["findings"][-1] == "empty-segmentation"
+    assert len(engine.calls) == 1
 
 
 def test_compatibility_leaves_a_failed_scan_out_of_the_published_tables(broken, tmp_path, engine, say):
