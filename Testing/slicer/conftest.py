@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import traceback
 from collections.abc import Iterator
 
 import pytest
@@ -20,7 +22,13 @@ def _session_host() -> Iterator[host.Host]:
 
 
 @pytest.fixture
-def slicer_host(_session_host: host.Host) -> host.Host:
-    """The host with an empty scene and testing mode on."""
+def slicer_host(_session_host: host.Host, monkeypatch: pytest.MonkeyPatch) -> Iterator[host.Host]:
+    """The host with an empty scene and testing mode on.
+
+    An error in what Qt or VTK calls back ends nothing in Slicer, it is only printed; here it fails the test.
+    """
+    errors: list[str] = []
+    monkeypatch.setattr(sys, "excepthook", lambda *error: errors.append("".join(traceback.format_exception(*error))))
     _session_host.reset()
-    return _session_host
+    yield _session_host
+    assert not errors, "\n".join(errors)

@@ -80,6 +80,7 @@ class HostExampleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def cleanup(self) -> None:
         self.events.append("cleanup")
         self.removeObservers()
+        self._parameterNode.disconnectGui(self._tag)
 
     def onSceneStartClose(self, caller: object, event: object) -> None:
         self.events.append("start close")
