@@ -91,8 +91,8 @@ class Host:
             QtCore.QTimer.singleShot(milliseconds, loop.quit)
             loop.exec()
 
-    def wait_until(self, condition: Any, seconds: float = 30.0) -> bool:
-        """Run the event loop until a condition holds. False when it did not in time."""
+    def wait_until(self, condition: Any, seconds: float = 60.0) -> bool:
+        """Run the event loop until a condition holds. False when it did not in time, which is for slow computers."""
         import time
 
         end = time.monotonic() + seconds

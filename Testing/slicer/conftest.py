@@ -16,9 +16,13 @@ def _session_host() -> Iterator[host.Host]:
     reason = host.missing_requirement()
     if reason is not None:
         pytest.skip(f"the Slicer test host cannot run: {reason}")
-    started = host.start()
-    yield started
-    started.stop()
+    with pytest.MonkeyPatch.context() as environment:
+        # What this person has set up for own work must not decide which networks are found.
+        for name in ("SYNTHSEGPLUS_MODELS", "FREESURFER_HOME"):
+            environment.delenv(name, raising=False)
+        started = host.start()
+        yield started
+        started.stop()
 
 
 @pytest.fixture

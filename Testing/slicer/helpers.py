@@ -95,8 +95,13 @@ class Opened:
     def choose(self, node: Any) -> None:
         self.ui.inputSelector.setCurrentNode(node)
 
+    def begin(self) -> None:
+        """Click Apply and wait until the worker, which holds, is at its first stage."""
+        self.ui.applyButton.click()
+        assert self.host.wait_until(lambda: "Preparing the scan" in self.ui.stageLabel.text), self.session.log
+
     def finish(self) -> None:
-        assert self.host.wait_until(lambda: not self.session.busy, 20)
+        assert self.host.wait_until(lambda: not self.session.busy)
 
     def apply(self) -> Any:
         """Click Apply and wait; the result that the panel shows."""

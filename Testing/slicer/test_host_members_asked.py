@@ -27,7 +27,7 @@ HOST_CLASSES = {"Application": "qSlicerApplication", "ScriptedModule": "qSlicerS
 """The host's own names."""
 
 Asked = set[tuple[type, str]]
-PATIENCE = 90.0
+PATIENCE = 300.0
 """Seconds until a wait for something that happens in the background is given up."""
 
 

@@ -137,14 +137,14 @@ def test_a_timer_runs_with_pythonqt_spelling(qt, slicer_host):
     timer.interval = 1
     timer.connect("timeout()", lambda: heard.append(1))
     timer.start()
-    assert slicer_host.wait_until(lambda: heard, 5)
+    assert slicer_host.wait_until(lambda: heard)
     assert not timer.active
 
 
 def test_a_property_beside_a_static_function_of_the_same_name(qt, slicer_host):
     heard = []
     qt.QTimer.singleShot(1, lambda: heard.append(1))
-    assert slicer_host.wait_until(lambda: heard, 5)
+    assert slicer_host.wait_until(lambda: heard)
     timer = qt.QTimer()
     timer.singleShot = True
     assert timer.singleShot is True

@@ -163,7 +163,7 @@ def test_a_layout_with_a_table_shows_the_table_that_is_selected(slicer_host):
 def test_rendering_waits_while_it_is_paused(slicer_host, red, volume):
     import slicer
 
-    slicer_host.process_events(20)
+    assert slicer_host.wait_until(lambda: not red._timer.isActive())
     with slicer.util.RenderBlocker():
         red.scheduleRender()
         assert not red._timer.isActive()

@@ -51,7 +51,7 @@ def test_start_returns_at_once_and_calls_back(logic, slicer_host):
     run = logic.start(add_scan(), mode="fast", onProgress=lambda *p: told.append(p), onDone=done.append)
     assert not run.finished
     assert not told
-    assert slicer_host.wait_until(lambda: bool(done), 10)
+    assert slicer_host.wait_until(lambda: bool(done))
     assert told
     assert run.result is done[0]
 
@@ -60,7 +60,7 @@ def test_start_tells_an_error_to_its_callback(logic, slicer_host):
     errors = []
     run = logic.start(add_scan(), onError=errors.append)
     run.cancel()
-    assert slicer_host.wait_until(lambda: bool(errors), 10)
+    assert slicer_host.wait_until(lambda: bool(errors))
     assert "cancelled" in str(errors[0])
 
 
@@ -76,7 +76,7 @@ def test_a_wrong_option_is_named_before_anything_starts(logic):
 
 def run_python(code: str, root) -> subprocess.CompletedProcess:
     return subprocess.run([sys.executable, "-c", textwrap.dedent(code)], cwd=root, capture_output=True, text=True,
-                          timeout=120)
+                          timeout=600)
 
 
 def test_with_every_heavy_package_blocked_the_module_opens_and_says_what_it_would_install(root, slicer_host):
@@ -130,7 +130,7 @@ def test_the_worker_starts_in_slicers_python_with_its_packages_first(slicer_host
     (tmp_path / "keras.py").write_text("raise SystemExit('the one apart')\n")
     probe = [*command[:2], command[2].replace("import json, runpy, sys;", "import json, runpy, sys;")]
     probe[2] = probe[2].split("runpy.run_module")[0] + "import keras"
-    finished = subprocess.run([*probe, command[3]], capture_output=True, text=True, env=environment, timeout=60)
+    finished = subprocess.run([*probe, command[3]], capture_output=True, text=True, env=environment, timeout=600)
     assert "the one apart" in finished.stderr
     assert "keras" not in " ".join(sys.path)
 

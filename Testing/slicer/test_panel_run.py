@@ -46,9 +46,9 @@ def test_progress_moves_while_the_worker_runs(slicer_host):
         assert not opened.ui.applyButton.enabled
         assert not opened.ui.optionsSection.enabled
         assert opened.ui.progressBar.visible
-        assert slicer_host.wait_until(lambda: "Preparing the scan" in opened.ui.stageLabel.text, 5)
+        assert slicer_host.wait_until(lambda: "Preparing the scan" in opened.ui.stageLabel.text)
         opened.worker.hold = False
-        assert slicer_host.wait_until(lambda: opened.ui.progressBar.value >= 50, 5)
+        assert slicer_host.wait_until(lambda: opened.ui.progressBar.value >= 50)
         opened.finish()
         assert not opened.ui.progressBar.visible
         assert opened.ui.applyButton.enabled
@@ -59,8 +59,7 @@ def test_cancel_leaves_no_node_and_apply_works_again(slicer_host):
     add_scan()
     with open_panel(slicer_host, hold=True) as opened:
         before = node_names()
-        opened.ui.applyButton.click()
-        slicer_host.process_events(100)
+        opened.begin()
         opened.ui.cancelButton.click()
         opened.finish()
         assert node_names() == before
@@ -102,8 +101,7 @@ def test_an_error_of_the_engine_is_shown_and_the_panel_stays_usable(slicer_host)
 def test_a_killed_worker_is_told_in_words_and_the_next_run_starts_another(slicer_host):
     add_scan()
     with open_panel(slicer_host, hold=True) as opened:
-        opened.ui.applyButton.click()
-        slicer_host.process_events(100)
+        opened.begin()
         opened.worker.die("The worker process was ended by another program. Press Apply to run again.")
         opened.finish()
         assert "ended by another program" in opened.ui.stageLabel.text
@@ -113,8 +111,7 @@ def test_a_killed_worker_is_told_in_words_and_the_next_run_starts_another(slicer
 def test_closing_the_scene_during_a_run_breaks_nothing(slicer_host):
     add_scan()
     with open_panel(slicer_host, hold=True) as opened:
-        opened.ui.applyButton.click()
-        slicer_host.process_events(100)
+        opened.begin()
         slicer.mrmlScene.Clear(0)
         opened.finish()
         assert not opened.ui.resultSection.visible
@@ -128,8 +125,7 @@ def test_closing_the_scene_during_a_run_breaks_nothing(slicer_host):
 def test_deleting_the_scan_during_a_run_is_told_by_name(slicer_host):
     node = add_scan("doomed")
     with open_panel(slicer_host, hold=True) as opened:
-        opened.ui.applyButton.click()
-        slicer_host.process_events(100)
+        opened.begin()
         slicer.mrmlScene.RemoveNode(node)
         opened.finish()
         assert "doomed" in opened.ui.stageLabel.text
@@ -139,8 +135,7 @@ def test_deleting_the_scan_during_a_run_is_told_by_name(slicer_host):
 def test_a_second_apply_during_a_run_changes_nothing(slicer_host):
     add_scan()
     with open_panel(slicer_host, hold=True) as opened:
-        opened.ui.applyButton.click()
-        slicer_host.process_events(100)
+        opened.begin()
         opened.panel.apply()
         sent = [c for c in opened.worker.commands if c["kind"] == "segment"]
         assert len(sent) == 1
@@ -154,7 +149,7 @@ def test_the_console_can_run_while_the_panel_shows_and_both_share_the_worker(sli
     with open_panel(slicer_host) as opened:
         result = opened.logic.segment(node, mode="fast")
         assert opened.session.engine.worker is opened.worker
-        slicer_host.process_events(100)
+        slicer_host.process_events()
         opened.panel.refresh()
         assert opened.panel.result.summary is result.summary
 
@@ -165,7 +160,7 @@ def test_the_scan_is_described_checked_and_the_advice_can_be_followed(slicer_hos
         opened.ui.modeCombo.currentIndex = 2
         opened.choose(node)
         assert "66 x 24 x 20 voxels of 1.00 mm" in opened.ui.foundLabel.text
-        assert slicer_host.wait_until(lambda: "Slices are 5.0 mm thick" in opened.ui.foundLabel.text, 5)
+        assert slicer_host.wait_until(lambda: "Slices are 5.0 mm thick" in opened.ui.foundLabel.text)
         assert "Advised mode" in opened.ui.foundLabel.text
         opened.ui.foundLabel.linkActivated.emit("robust")
         assert opened.parameters.mode.value == "robust"

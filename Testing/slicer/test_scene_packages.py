@@ -63,7 +63,7 @@ def wheels(tmp_path):
 
 
 def wait(installation):
-    end = time.monotonic() + 90
+    end = time.monotonic() + 300
     while (succeeded := installation.poll()) is None:
         assert time.monotonic() < end
         time.sleep(0.05)
