@@ -1,22 +1,26 @@
 """What a run would do, how long it would take and how much memory it would need, without running it.
 
-Time is counted from the networks' multiplications and this machine's measured matrix rate; it is a forecast for the
-CPU, good to about a factor of two.
+Time is counted from the networks' multiplications and this machine's measured matrix rate: a forecast for the CPU,
+good to about a factor of two. Where earlier scans of the same run left their records, it is corrected by what those
+took.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from SynthSegPlusLib.cohort import Job, Plan
 from SynthSegPlusLib.cohort.records import finished
+from SynthSegPlusLib.commands import _measured
 from SynthSegPlusLib.commands._engine import Choice
 from SynthSegPlusLib.contract import SynthSegPlusError
+from SynthSegPlusLib.inference import Role
 from SynthSegPlusLib.networks import RegressorSpec, UNetSpec, estimate_memory
 
 # Share of the matrix rate that 3-D convolutions reach, and what every scan costs besides its networks.
@@ -37,23 +41,43 @@ def describe(made: Plan, choice: Choice, device: str, resume: bool) -> str:
     ]
     request = choice.request()
     rate = matrix_rate()
-    total, largest, waiting = 0.0, 0.0, 0
+    total, largest, waiting, work = 0.0, 0.0, 0, 0.0
     for job in made.jobs:
         if resume and finished(job, request) is not None:
             lines.append(f"keep        {job.scan}")
             continue
         try:
-            seconds, needed = forecast(grids_of(job, choice), choice, rate)
+            grids = grids_of(job, choice)
+            seconds, needed = forecast(grids, choice, rate)
         except SynthSegPlusError as error:
             lines.append(f"would fail  {job.scan}: {error}")
             continue
         waiting += 1
-        total, largest = total + seconds, max(largest, needed)
+        total, largest, work = total + seconds, max(largest, needed), work + work_of(grids, choice)
         lines.append(f"segment     {job.scan} -> {job.segmentation}")
     lines.append(f"scans       {waiting} to segment of {len(made.jobs)}")
-    lines.append(f"time        about {_duration(total)} on this machine's CPU; a GPU is many times faster")
-    lines.append(f"memory      about {largest / 2**30:.1f} GB" + _free())
+    known = _measured.earlier(
+        records_of(made), request, device, lambda *shapes: forecast(Grids(*shapes), choice, rate)  # type: ignore[arg-type]
+    )
+    if known is None:
+        lines.append(f"time        about {_duration(total)} on this machine's CPU, within a factor of two")
+        lines.append(f"memory      about {largest / 1e9:.1f} GB" + _free())
+        lines.append(f"basis       {work / 1e12:.1f} Tflop of the networks, and {rate / 1e9:.0f} Gflop/s that a matrix "
+                     "product reaches here now; nothing was measured yet")  # fmt: skip
+    else:
+        lines.append(f"time        about {_duration(total * known.seconds)} on this machine, device {known.device}")
+        lines.append(f"memory      about {largest * known.memory / 1e9:.1f} GB" + _free())
+        lines.append(f"basis       measured: records of {known.count} earlier scans of this machine with the same "
+                     "options")  # fmt: skip
     return "\n".join(lines)
+
+
+def records_of(made: Plan) -> Iterator[Path]:
+    """Records beside the results that the plan would write, its own first."""
+    own = dict.fromkeys(job.record for job in made.jobs)
+    yield from (path for path in own if path.is_file())
+    for folder in dict.fromkeys(path.parent for path in own):
+        yield from (path for path in sorted(folder.glob("*_record.json")) if path not in own)
 
 
 @dataclass(frozen=True)
@@ -68,15 +92,24 @@ def forecast(grids: Grids, choice: Choice, rate: float) -> tuple[float, float]:
     """(seconds, bytes of the whole process) for one scan, at a matrix rate in FLOP/s."""
     from SynthSegPlusLib.inference._memory import BRAIN_SHARE, MAPS_BYTES
 
-    seconds, needed = OVERHEAD_SECONDS, 0.0
-    for role in choice.roles():
-        shape = choice.model_set.quality.grid if isinstance(role.network, RegressorSpec) else grids.working
-        passes = 2 if _averages(choice, role.name) else 1
-        seconds += passes * operations(role.network, shape) / (rate * EFFICIENCY)
-        needed = max(needed, estimate_memory(role.network, shape, choice.options.precision))
+    seconds = OVERHEAD_SECONDS + work_of(grids, choice) / (rate * EFFICIENCY)
+    needed = max(estimate_memory(role.network, _shape(role, grids, choice), choice.options.precision)
+                 for role in choice.roles())  # fmt: skip
     working, output = math.prod(grids.working), math.prod(grids.output)
     posteriors = 4.0 * len(choice.model_set.table) * (working + BRAIN_SHARE * output)
     return seconds, needed + BASE_BYTES + posteriors + MAPS_BYTES * (working + output)
+
+
+def work_of(grids: Grids, choice: Choice) -> float:
+    """Floating-point operations of all networks of a run on one scan."""
+    return sum(
+        (2 if _averages(choice, role.name) else 1) * operations(role.network, _shape(role, grids, choice))
+        for role in choice.roles()
+    )
+
+
+def _shape(role: Role, grids: Grids, choice: Choice) -> Shape:
+    return choice.model_set.quality.grid if isinstance(role.network, RegressorSpec) else grids.working
 
 
 def _averages(choice: Choice, role: str) -> bool:
@@ -148,4 +181,4 @@ def _duration(seconds: float) -> str:
 def _free() -> str:
     import psutil
 
-    return f"; {psutil.virtual_memory().available / 2**30:.1f} GB are free now"
+    return f"; {psutil.virtual_memory().available / 1e9:.1f} GB are free now"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import importlib.metadata
+import os
 import platform
 import sys
 from typing import Any
@@ -62,6 +63,7 @@ def describe_machine(chosen: Chosen) -> dict[str, Any]:
             **{name: version for name in packages if (version := _version(name)) is not None},
         },
         "platform": platform.platform(),
+        "processors": os.cpu_count(),
         "backend": chosen.backend,
         "device": chosen.device,
         "device_description": chosen.description,

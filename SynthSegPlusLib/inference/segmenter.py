@@ -115,6 +115,7 @@ class Segmenter:
         findings += implausible(measured.table, findings, self.options.crop is not None)
         with stages.stage(FINISHING):
             record = self._record(started, volume, chosen, measured, findings, stages, pool)
+            record["grid"] = {"working": list(conformed.image.shape), "output": list(conformed.output_shape)}
             result = self._result(conformed, cascade, measured, findings, record)
         record["timings"] = stages.timings
         record["peak_memory_bytes"] = _record.peak_memory()

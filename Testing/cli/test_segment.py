@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -298,6 +299,25 @@ def test_dry_run_says_what_how_long_and_how_much_and_writes_nothing(three, tmp_p
         assert word in said.out
     assert engine.made == []
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]
+
+
+def test_dry_run_says_what_its_numbers_rest_on_and_takes_measured_ones_once_there_are_any(scan, tmp_path, say):
+    words = ["segment", "--i", scan, "--o", tmp_path / "o", "--fast"]
+    assert re.search(r"basis +\d+\.\d Tflop.* Gflop/s .*nothing was measured yet", say(*words, "--dry-run").out)
+    assert say(*words).status == 0
+    record = tmp_path / "o" / "b_synthseg_record.json"
+    content = json.loads(record.read_text())
+    stages = content["run"]["timings"]
+    stages["Finishing"]["wall_s"] += 1000 - sum(stage["wall_s"] for stage in stages.values())
+    content["run"]["peak_memory_bytes"] = 7_000_000_000
+    record.write_text(json.dumps(content))
+    said = say(*words, "--dry-run").out
+    assert "time        about 17 min on this machine, device cpu" in said
+    assert "memory      about 7.0 GB" in said
+    assert "measured: records of 1 earlier scans" in said
+    content["run"]["processors"] = -1  # another machine's
+    record.write_text(json.dumps(content))
+    assert "nothing was measured yet" in say(*words, "--dry-run").out
 
 
 def test_dry_run_with_resume_shows_what_would_be_kept_and_what_cannot_work(broken, tmp_path, engine, say):
