@@ -26,6 +26,7 @@ from SynthSegPlusLib.scene import (
     Session,
     colourBy,
     isShown,
+    judge,
     jumpTo,
     resultsIn,
     setLook,
@@ -48,7 +49,7 @@ class Panel:
         self.model = ModelPart(ui, self._setFolder)
         self.input = InputPart(ui, session, lambda: self.model.folder, self._setMode, self._loadSample)
         self.run = RunPart(ui, self.apply, self.cancel)
-        self.resultPart = ResultPart(ui, self._setShown, self._setColourBy)
+        self.resultPart = ResultPart(ui, self._setShown, self._setColourBy, self._judge)
         self.table = TablePart(ui, self.goTo)
         self.review = ReviewPart(ui, self.table.mark)
         self.export = ExportPart(ui)
@@ -303,6 +304,17 @@ class Panel:
             self.parameters.colourBy = by
             self.table.recolour(by)
             self._choiceChanged()
+
+    def _judge(self, threshold: float) -> None:
+        """Another threshold for the result that is shown; what the reviewer chose and decided stays."""
+        result = self.result
+        if result is None or result.quality is None:
+            return
+        verdict = judge(result, threshold)
+        self.session.say(f"{result.segmentation.GetName()}: {verdict.value} at threshold {threshold:g}")
+        self.resultPart.show(result)
+        self.resultPart.showChoice(self._shownOf(result), self._colourByOf(result), result)
+        self.table.show(result, self._colourByOf(result))
 
     def _choiceChanged(self) -> None:
         assert self.result is not None

@@ -10,18 +10,23 @@ from slicer.i18n import tr as _
 from SynthSegPlusLib.contract.measures import QualityReport, Verdict
 from SynthSegPlusLib.panel._parameters import ColourBy, Shown
 from SynthSegPlusLib.panel._words import BANNERS, SIGNS, hexColour, lines, muted, safe, scale, verdictWord
-from SynthSegPlusLib.scene import ResultNodes, shade
+from SynthSegPlusLib.scene import ResultNodes, runThreshold, shade
 
 
 class ResultPart:
-    """`onShown` and `onColour` are called with what the user chose."""
+    """`onShown`, `onColour` and `onThreshold` are called with what the user chose."""
 
-    def __init__(self, ui: Any, onShown: Callable[[Shown], None], onColour: Callable[[ColourBy], None]) -> None:
-        self._ui = ui
+    def __init__(self, ui: Any, onShown: Callable[[Shown], None], onColour: Callable[[ColourBy], None],
+                 onThreshold: Callable[[float], None]) -> None:
+        self._ui, self._onThreshold = ui, onThreshold
+        self._ofRun: float | None = None
+        self._showing = False
         ui.segmentationButton.connect("clicked()", lambda: onShown(Shown.SEGMENTATION))
         ui.parcellationButton.connect("clicked()", lambda: onShown(Shown.PARCELLATION))
         ui.anatomyButton.connect("clicked()", lambda: onColour(ColourBy.ANATOMY))
         ui.qualityButton.connect("clicked()", lambda: onColour(ColourBy.QUALITY))
+        ui.judgeSpin.connect("valueChanged(double)", self._judge)
+        ui.judgedLabel.connect("linkActivated(QString)", lambda link: self._judgeAsTheRun())
 
     def show(self, result: ResultNodes) -> None:
         """Write a result's verdict and numbers."""
@@ -32,6 +37,7 @@ class ResultPart:
         )
         self._ui.summaryLabel.text = lines([self._icv(result), failedText(result.quality),
                                             muted(_("Research use only. Not for diagnosis."))])
+        self._showThreshold(result)
         self._ui.parcellationButton.enabled = result.parcellation is not None
         self._ui.qualityButton.enabled = result.qualityColours is not None
         self._ui.qualityButton.toolTip = (
@@ -50,6 +56,23 @@ class ResultPart:
         else:
             self._ui.legendLabel.text = muted(_("The table shows the colour of each structure."))
 
+    def _showThreshold(self, result: ResultNodes) -> None:
+        quality, self._ofRun = result.quality, runThreshold(result)
+        self._ui.judgeSpin.enabled = quality is not None
+        self._ui.judgedLabel.text = judgedText(quality, self._ofRun)
+        if quality is not None:
+            self._showing = True
+            self._ui.judgeSpin.value = quality.threshold
+            self._showing = False
+
+    def _judge(self, threshold: float) -> None:
+        if not self._showing:
+            self._onThreshold(threshold)
+
+    def _judgeAsTheRun(self) -> None:
+        if self._ofRun is not None:
+            self._onThreshold(self._ofRun)
+
     def _icv(self, result: ResultNodes) -> str:
         if result.icvMm3 is None:
             return _("Intracranial volume: not defined for this label table")
@@ -67,6 +90,15 @@ def verdictText(quality: QualityReport | None) -> str:
         return _("Passed: all {count} regions at or above {threshold:.2f}").format(
             count=len(quality.regions), threshold=quality.threshold)
     return _("Not scored: the network gave no score for some regions")
+
+
+def judgedText(quality: QualityReport | None, ofRun: float | None) -> str:
+    """Whether the result is judged as the run judged it, and the way back if not."""
+    if quality is None or ofRun is None:
+        return ""
+    if quality.threshold == ofRun:
+        return muted(_("as in the run"))
+    return _("changed; {link}").format(link=f'<a href="run">{_("back to {threshold:g}").format(threshold=ofRun)}</a>')
 
 
 def failedText(quality: QualityReport | None) -> str:

@@ -66,10 +66,11 @@ class TablePart:
 
     def show(self, result: ResultNodes, colourBy: ColourBy) -> None:
         """Fill the table with a result's measures; the order that the user chose stays."""
+        same = self._result is not None and self._result.summary is result.summary
+        chosen = self.selected if same else None
         self._result, self._colourBy = result, colourBy
         self._rows = list(result.measures)
-        self._order()
-        self._write()
+        self._arrange(chosen)
 
     @property
     def selected(self) -> int | None:
@@ -89,8 +90,7 @@ class TablePart:
         header = self._ui.measuresTable.horizontalHeader()
         header.setSortIndicatorShown(True)
         header.setSortIndicator(column, qt.Qt.DescendingOrder if descending else qt.Qt.AscendingOrder)
-        self._order()
-        self._write()
+        self._arrange(self.selected)
 
     def filter(self) -> None:
         """Hide what the filters leave out."""
@@ -111,6 +111,13 @@ class TablePart:
         for index, row in enumerate(self._rows):
             if row.label == label:
                 self._ui.measuresTable.item(index, STRUCTURE).setText(self._title(row))
+
+    def _arrange(self, chosen: int | None) -> None:
+        """Write the rows in their order. The selection follows its structure: the reviewer decides on that."""
+        self._order()
+        self._write()
+        rows = [index for index, row in enumerate(self._rows) if row.label == chosen]
+        self._ui.measuresTable.setCurrentCell(rows[0] if rows else -1, STRUCTURE if rows else -1)
 
     def _order(self) -> None:
         if self._sorted is not None:

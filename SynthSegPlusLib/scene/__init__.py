@@ -9,6 +9,7 @@ from SynthSegPlusLib.scene._display import Colouring, Which, colourBy, colouring
 from SynthSegPlusLib.scene._engine import Engine, Job, Progress
 from SynthSegPlusLib.scene._export import exportResult, summaryCsv, volumesCsv
 from SynthSegPlusLib.scene._geometry import affineOf, arrayAndAffine, fillLabelmap
+from SynthSegPlusLib.scene._judge import judge, runThreshold
 from SynthSegPlusLib.scene._jump import centreOf, jumpTo
 from SynthSegPlusLib.scene._packages import Installation, Packages, describe
 from SynthSegPlusLib.scene._requirements import BACKENDS, Requirement, totalMegabytes
@@ -32,8 +33,8 @@ __all__ = [
     "NodeBatch", "Packages", "Progress", "Request", "Requirement", "ResultNodes", "SegmentRun", "Session", "Which",
     "Worker", "affineOf", "allLabels", "arrayAndAffine", "centreOf", "colourBy", "colouringOf", "comment",
     "commentOn", "decide", "decisionOf", "describe", "exportResult", "fillLabelmap", "fillQualityTable", "isShown",
-    "jumpTo", "labelOf", "makeNodes", "makeSegmentation", "removeWithCompanions", "resultOf", "resultsIn",
-    "setLook", "shade", "sharedSession", "showInSlices", "showSurfaces", "summaryCsv", "terminologyDocument",
-    "terminologyTag", "totalMegabytes", "userFolder", "volumesCsv", "workerCommand", "workerEnvironment",
-    "workerPython",
+    "judge", "jumpTo", "labelOf", "makeNodes", "makeSegmentation", "removeWithCompanions", "resultOf", "resultsIn",
+    "runThreshold", "setLook", "shade", "sharedSession", "showInSlices", "showSurfaces", "summaryCsv",
+    "terminologyDocument", "terminologyTag", "totalMegabytes", "userFolder", "volumesCsv", "workerCommand",
+    "workerEnvironment", "workerPython",
 ]

@@ -12,6 +12,7 @@ from SynthSegPlusLib.contract.measures import MeasuresTable, StructureMeasure, V
 from SynthSegPlusLib.contract.protocol import SegmentReply
 
 DECISION, COMMENT = "decision", "comment"
+QUALITY_THRESHOLD, RUN_THRESHOLD = "quality threshold", "quality threshold of the run"
 
 # Column, type, title, unit, description. The first eight are those of the CSV (contract.measures.COLUMNS).
 VOLUME_COLUMNS = (
@@ -80,7 +81,7 @@ def summaryRows(reply: SegmentReply, inputName: str) -> list[tuple[str, str, str
     if reply.icv_mm3 is not None:
         rows.append(("intracranial volume", repr(float(reply.icv_mm3)), "mm3"))
     if reply.quality is not None:
-        rows.append(("quality threshold", repr(reply.quality.threshold), "Dice"))
+        rows.append((QUALITY_THRESHOLD, repr(reply.quality.threshold), "Dice"))
         rows += [(f"quality of {region.name}", repr(region.score), "Dice") for region in reply.quality.regions]
     rows += [(f"finding {finding.code}", finding.message, "") for finding in reply.findings]
     rows += [(measure, value, "") for measure, value in _provenance(reply.record) if value]
@@ -111,13 +112,22 @@ def readSummary(node: Any, measure: str) -> str:
     return "" if row is None else node.GetTable().GetColumnByName("value").GetValue(row)
 
 
-def writeSummary(node: Any, measure: str, value: str) -> None:
-    """Set one row of a summary table, which is added when it is not there."""
+def writeSummary(node: Any, measure: str, value: str, unit: str = "") -> None:
+    """Set one row of a summary table, which is added with its unit when it is not there."""
     row = _rowOf(node, "measure", measure)
     if row is None:
         row = node.AddEmptyRow()
         setCell(node, row, "measure", measure)
+        setCell(node, row, "unit", unit)
     setCell(node, row, "value", value)
+
+
+def removeFromSummary(node: Any, measure: str) -> None:
+    """Take a row out of a summary table; nothing when it is not there."""
+    row = _rowOf(node, "measure", measure)
+    if row is not None:
+        node.RemoveRow(row)
+        _changed(node)
 
 
 def rowOfLabel(node: Any, label: int) -> int:
@@ -134,10 +144,21 @@ def cell(node: Any, row: int, column: str) -> Any:
 
 def setCell(node: Any, row: int, column: str, value: Any) -> None:
     node.GetTable().GetColumnByName(column).SetValue(row, value)
+    _changed(node)
+
+
+def setColumn(node: Any, column: str, values: Sequence[Any]) -> None:
+    """Set every cell of a column."""
+    array = node.GetTable().GetColumnByName(column)
+    for row, value in enumerate(values):
+        array.SetValue(row, value)
+    _changed(node)
+
+
+def _changed(node: Any) -> None:
     node.GetTable().Modified()
     node.Modified()
-    storage = node.GetStorageNode()
-    if storage is not None:
+    if node.GetStorageNode() is not None:
         # A changed cell is a change to save, which the table itself does not report.
         node.StorableModified()
 

@@ -180,6 +180,58 @@ def test_segments_and_surfaces_are_made_once(opened):
     assert first.GetSegmentation().ContainsRepresentation("Closed surface")
 
 
+def test_the_selection_follows_its_structure_when_the_rows_move(opened):
+    click_row(opened, 42)
+    for column in (2, 2, 5):
+        opened.ui.measuresTable.horizontalHeader().sectionClicked.emit(column)
+        assert opened.panel.table.selected == opened.panel.review.label == 42
+    assert [item.row() for item in opened.ui.measuresTable.selectedItems()[:1]] == [row_of(opened, 42)]
+
+
+def test_another_threshold_judges_the_shown_result_anew_without_a_run(opened, slicer_host):
+    commands = len(opened.worker.commands)
+    opened.ui.qualityButton.click()
+    click_row(opened, 10)
+    opened.ui.measuresTable.horizontalHeader().sectionClicked.emit(6)
+    assert "as in the run" in opened.ui.judgedLabel.text
+    opened.ui.judgeSpin.value = 0.3
+    assert "Passed: all 10 regions at or above 0.30" in opened.ui.verdictLabel.text
+    assert "Failed regions" not in opened.ui.summaryLabel.text
+    assert "&lt; 0.30" in opened.ui.legendLabel.text
+    assert "pass" in opened.ui.measuresTable.item(row_of(opened, 10), 6).text()
+    icon = opened.ui.measuresTable.item(row_of(opened, 10), 0).icon().pixmap(12, 12).toImage()
+    assert icon.pixelColor(5, 5).getRgb()[:3] == scene.shade(0.40, 0.3)
+    assert opened.panel.table.selected == opened.panel.review.label == 10
+    assert opened.parameters.threshold == 0.65
+    assert len(opened.worker.commands) == commands
+    assert any("pass at threshold 0.3" in line for line in opened.session.log)
+    opened.ui.failedCheck.click()
+    assert opened.panel.table.labels() == []
+    opened.ui.judgedLabel.linkActivated.emit("run")
+    assert opened.ui.judgeSpin.value == 0.65
+    assert "Failed: 2 of 10 regions below 0.65" in opened.ui.verdictLabel.text
+    assert "as in the run" in opened.ui.judgedLabel.text
+    assert {10, 49} <= set(opened.panel.table.labels())
+
+
+def test_a_result_without_scores_has_no_threshold(opened):
+    opened.ui.qualityCheck.click()
+    opened.apply()
+    assert not opened.ui.judgeSpin.enabled
+    assert opened.ui.judgedLabel.text == ""
+
+
+def test_each_result_keeps_its_own_threshold(opened):
+    opened.ui.judgeSpin.value = 0.3
+    opened.choose(add_scan("T2"))
+    opened.apply()
+    assert opened.ui.judgeSpin.value == 0.65
+    assert opened.panel.result.quality.threshold == 0.65
+    opened.choose(slicer.util.getNode("T1"))
+    assert opened.ui.judgeSpin.value == 0.3
+    assert "Passed" in opened.ui.verdictLabel.text
+
+
 def test_another_scan_shows_its_own_result_or_none(opened, slicer_host):
     other = add_scan("T2")
     opened.choose(other)
