@@ -3,7 +3,7 @@
 numpy and scipy only; pure functions of arrays.
 """
 
-from SynthSegPlusLib.evaluation.agreement import Agreement, agreement, bootstrap_interval
+from SynthSegPlusLib.evaluation.agreement import Agreement, agreement, bootstrap_interval, coefficient_of_variation
 from SynthSegPlusLib.evaluation.classification import Classification, area_under_curve, classify
 from SynthSegPlusLib.evaluation.overlap import dice, dice_of_labels, grouped
 from SynthSegPlusLib.evaluation.surface import SurfaceDistances, surface_distances
@@ -16,6 +16,7 @@ __all__ = [
     "area_under_curve",
     "bootstrap_interval",
     "classify",
+    "coefficient_of_variation",
     "dice",
     "dice_of_labels",
     "grouped",

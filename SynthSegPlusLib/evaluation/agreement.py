@@ -29,6 +29,13 @@ def agreement(measured: np.ndarray, truth: np.ndarray) -> Agreement:
     return Agreement(pearson, float(relative.mean()), float(np.abs(relative).mean()))
 
 
+def coefficient_of_variation(values: np.ndarray) -> float:
+    """Sample standard deviation (n - 1) over the mean of ``values`` [n]; NaN for fewer than two or a mean of 0."""
+    values = np.asarray(values, float)
+    mean = values.mean() if len(values) else 0.0
+    return float(values.std(ddof=1) / mean) if len(values) > 1 and mean else float("nan")
+
+
 def bootstrap_interval(
     values: np.ndarray, statistic: Callable[..., Any] = np.mean, level: float = 0.95, draws: int = 2000, seed: int = 0
 ) -> tuple[float, float]:

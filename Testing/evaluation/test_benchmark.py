@@ -6,8 +6,13 @@ import numpy as np
 import pytest
 
 from SynthSegPlusLib.volume import Volume
-from Testing.benchmarks.accuracy.__main__ import summary
-from Testing.benchmarks.accuracy.measure import group_dice, parcel_dice, structure_dice
+from Testing.benchmarks.accuracy.measure import (
+    TISSUE_OF_REGION,
+    group_dice,
+    parcel_dice,
+    structure_dice,
+    true_volumes,
+)
 from Testing.benchmarks.accuracy.references import (
     IGNORED,
     NEUROMORPHOMETRICS,
@@ -16,16 +21,6 @@ from Testing.benchmarks.accuracy.references import (
     on_grid_of,
     real_scans,
 )
-from Testing.benchmarks.accuracy.synthetic import CONTRASTS, SPACINGS, TEST_MAPS, plan
-
-
-def test_the_cpu_subset_visits_every_map_contrast_and_spacing():
-    chosen = plan(subset=True)
-    assert len(chosen) == 24
-    assert {one[0] for one in chosen} == set(TEST_MAPS)
-    assert {one[1] for one in chosen} == set(CONTRASTS)
-    assert {one[2:] for one in chosen} == set(SPACINGS)
-    assert len(set(plan(subset=False))) == 240
 
 
 def test_voxels_without_a_statement_do_not_count():
@@ -79,19 +74,16 @@ def test_references_are_found_beside_their_scans(shared):
     }  # fmt: skip
 
 
-def test_the_summary_gives_means_and_the_gain_of_robust():
-    dice, scans = [], []
-    for scan, robust in (("a", 0.8), ("b", 0.6)):
-        for mode, value in (("robust", robust), ("fast", robust - 0.1)):
-            about = {"part": "synthetic", "scan": scan, "mode": mode, "spacing": 3}
-            dice.append({**about, "kind": "structure", "name": "left hippocampus", "dice": str(value)})
-            dice.append({**about, "kind": "region", "name": "hippocampus", "dice": str(value), "score": str(value)})
-            scans.append({**about, "verdict": "fail" if value < 0.65 else "pass", "icv_mm3": "1100",
-                          "true_icv_mm3": "1000"})  # fmt: skip
-    found = {(row["mode"], row["what"]): float(row["value"]) for row in summary(dice, scans)}
-    assert found["robust", "mean Dice of structures"] == pytest.approx(0.7)
-    assert found["robust", "mean Dice of structures at 3 mm"] == pytest.approx(0.7)
-    assert found["robust", "R: AUC for true Dice below 0.65"] == 1.0
-    assert found["robust", "share of scans rejected"] == 0.5
-    assert found["robust", "ICV: mean relative bias"] == pytest.approx(0.1)
-    assert found["robust - fast", "mean"] == pytest.approx(0.1)
+def test_every_region_gets_the_estimate_of_the_tissue_it_lies_in():
+    assert TISSUE_OF_REGION == {
+        "white matter": "white matter", "cortex": "grey matter", "lateral ventricle": "ventricles",
+        "cerebellum": "cerebellum", "thalamus": "white matter", "hippocampus": "grey matter",
+        "amygdala": "grey matter", "pallidum": "white matter", "putamen": "white matter",
+        "brainstem": "white matter",
+    }  # fmt: skip
+
+
+def test_true_volumes_count_voxels_of_both_sides():
+    truth = np.array([17, 17, 53, 4, 44, 2, 0, IGNORED])
+    assert true_volumes(truth, 2.0, whole=True) == {"hippocampus": 6.0, "ventricles": 4.0, "icv": 12.0}
+    assert "icv" not in true_volumes(truth, 2.0, whole=False)

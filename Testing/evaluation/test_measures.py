@@ -10,6 +10,7 @@ from SynthSegPlusLib.evaluation import (
     area_under_curve,
     bootstrap_interval,
     classify,
+    coefficient_of_variation,
     dice,
     dice_of_labels,
     grouped,
@@ -111,3 +112,21 @@ def test_the_bootstrap_interval_holds_the_mean_and_is_reproducible():
     assert low < values.mean() < high
     assert high - low == pytest.approx(2 * 1.96 / np.sqrt(200), rel=0.2)
     assert bootstrap_interval(np.append(values, np.nan)) == (low, high)
+
+
+def test_the_bootstrap_interval_of_equal_values_is_a_point_and_of_none_no_number():
+    assert bootstrap_interval(np.full(7, 0.25)) == (0.25, 0.25)
+    assert np.isnan(bootstrap_interval(np.array([np.nan]))).all()
+
+
+def test_the_bootstrap_interval_of_a_coin_is_that_of_the_binomial():
+    # 400 tosses, half of them heads: the mean's standard deviation is 0.5 / sqrt(400) = 0.025.
+    low, high = bootstrap_interval(np.repeat([0.0, 1.0], 200))
+    assert (low, high) == pytest.approx((0.5 - 1.96 * 0.025, 0.5 + 1.96 * 0.025), abs=0.005)
+
+
+def test_coefficient_of_variation_by_hand():
+    assert coefficient_of_variation(np.array([9.0, 10.0, 11.0])) == pytest.approx(0.1)
+    assert coefficient_of_variation(np.full(4, 3.0)) == 0.0
+    assert np.isnan(coefficient_of_variation(np.array([5.0])))
+    assert np.isnan(coefficient_of_variation(np.array([])))

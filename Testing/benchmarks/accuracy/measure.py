@@ -12,7 +12,21 @@ from Testing.benchmarks.accuracy.references import IGNORED, RealScan, on_grid_of
 
 NOT_COMPARED = (0, 24)
 """Background and CSF are no structures to compare (31 remain)."""
+VOLUMES = {"hippocampus": (17, 53), "ventricles": (4, 5, 43, 44)}
+"""Structures whose volumes the tables hold, both sides together; ventricles: the lateral ones, as R's region."""
 BRAIN = [int(value) for value in structures("2.0").values if value not in NOT_COMPARED]
+
+
+def _tissue_of_region() -> dict[str, str]:
+    """Tissue class of every QC region; every region lies in one."""
+    regions, classes = qc_regions("paper"), tissues("published")
+    return {
+        regions.names[region]: classes.names[classes.group_of[value]]
+        for value, region in regions.group_of.items() if region
+    }  # fmt: skip
+
+
+TISSUE_OF_REGION = _tissue_of_region()
 
 
 def structure_dice(predicted: np.ndarray, truth: np.ndarray) -> dict[str, float]:
@@ -40,18 +54,31 @@ def parcel_dice(predicted: np.ndarray, truth: np.ndarray) -> dict[str, float]:
 
 def rows(about: dict[str, Any], kind: str, values: dict[str, float]) -> list[dict[str, Any]]:
     """One row per value, with what the scan is."""
-    return [{**about, "kind": kind, "name": name, "dice": f"{value:.4f}"} for name, value in values.items()]
+    return [{**about, "kind": kind, "name": name, "dice": number(value)} for name, value in values.items()]
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A number as the tables hold it; nothing for None."""
+    return "" if value is None else f"{value:.{digits}f}"
 
 
 def compare(about: dict[str, Any], result: Any, truth: np.ndarray, predicted: np.ndarray) -> list[dict[str, Any]]:
-    """Rows of a segmentation beside its truth on the same grid: structures, tissues, and regions with R's scores."""
+    """Rows of a segmentation beside its truth on the same grid: structures, tissues, and regions.
+
+    Regions carry R's ``score``; tissues, and regions by the tissue that they belong to, the ``estimate`` from D.
+    """
     found = rows(about, "structure", structure_dice(predicted, truth))
-    found += rows(about, "tissue", group_dice(predicted, truth, "tissue"))
-    regions = rows(about, "region", group_dice(predicted, truth, "region"))
-    for row in regions:
-        score = None if result.quality is None else result.quality.score_of(row["name"])
-        row["score"] = "" if score is None else f"{score:.4f}"
-    return found + regions
+    for kind in ("tissue", "region"):
+        for row in rows(about, kind, group_dice(predicted, truth, kind)):
+            tissue = row["name"] if kind == "tissue" else TISSUE_OF_REGION[row["name"]]
+            row["estimate"] = _score(result.denoiser_quality, tissue)
+            row["score"] = _score(result.quality, row["name"]) if kind == "region" else ""
+            found.append(row)
+    return found
+
+
+def _score(report: Any, name: str) -> str:
+    return "" if report is None else number(report.score_of(name))
 
 
 def compare_real(about: dict[str, Any], result: Any, scan: RealScan) -> list[dict[str, Any]]:
@@ -61,3 +88,20 @@ def compare_real(about: dict[str, Any], result: Any, scan: RealScan) -> list[dic
         predicted = on_grid_of(result.parcellation, scan.reference)
         found += rows(about, "parcel", parcel_dice(predicted, scan.parcels))
     return found
+
+
+def scan_row(about: dict[str, Any], result: Any, truth: dict[str, float] | None) -> dict[str, Any]:
+    """The row of one scan in one mode: volumes beside the true ones (`true_volumes`) where known, and the verdict."""
+    by_label = {row.label: row.volume_mm3 for row in result.volumes}
+    lowest = min((region.score for region in result.quality.regions), default=None) if result.quality else None
+    found = {**about, "icv_mm3": number(result.icv_mm3, 0), "verdict": result.verdict.value, "lowest": number(lowest)}
+    for name, labels in VOLUMES.items():
+        found[f"{name}_mm3"] = number(sum(by_label.get(label, 0.0) for label in labels), 0)
+    return found | {f"true_{name}_mm3": number(value, 0) for name, value in (truth or {}).items()}
+
+
+def true_volumes(truth: np.ndarray, voxel_mm3: float, whole: bool) -> dict[str, float]:
+    """Volumes (mm3) in a label map, by their names in the tables; with the ICV where the map has all of it."""
+    counts = np.bincount(np.clip(truth, 0, None).ravel().astype(np.intp), minlength=max(map(max, VOLUMES.values())) + 1)
+    found = {name: float(counts[list(labels)].sum()) * voxel_mm3 for name, labels in VOLUMES.items()}
+    return {**found, "icv": float(counts[1:].sum()) * voxel_mm3} if whole else found
