@@ -20,6 +20,9 @@ SCHEMA = 1
 
 DESCRIPTION_FILE = "model_set.json"
 
+SMALLEST_VIEW_MM = 64
+"""A field of view of a set that is smaller than this holds no brain."""
+
 ROLE_TITLES: dict[str, str] = {
     "segmenter": "single segmentation network (S)",
     "segmenter_1.0": "single segmentation network of version 1.0 (S 1.0)",
@@ -43,7 +46,7 @@ MODE_ROLES: dict[str, tuple[str, ...]] = {
 
 _KEYS = (
     "schema", "name", "title", "version", "licence", "citation", "description", "source", "rank",
-    "working_resolution_mm", "scheme", "padding", "label_table", "tissue_grouping", "qc_regions",
+    "working_resolution_mm", "field_of_view_mm", "scheme", "padding", "label_table", "tissue_grouping", "qc_regions",
     "postprocessing", "quality", "parcels", "roles",
 )  # fmt: skip
 
@@ -87,6 +90,8 @@ class ModelSet:
         Networks whose files are there, by role name. `lacking` names the others.
     working_resolution_mm
         Voxel size of the grid on which the networks run, mm; results are given on 1 mm.
+    field_of_view_mm
+        Size (R, A, S) of the box about the brain that the networks were trained on, or None: they see the whole scan.
     scheme
         How scans are conformed: "published" or "centred".
     rank
@@ -114,6 +119,7 @@ class ModelSet:
     absent: Mapping[str, Path] = field(default_factory=dict)
     rank: int = 0
     found_in: str = "named"
+    field_of_view_mm: tuple[int, int, int] | None = None
 
     @classmethod
     def load(cls, folder: str | Path) -> ModelSet:
@@ -167,6 +173,7 @@ class ModelSet:
             roles={role.name: role for role in described if role.path.is_file()},
             absent={role.name: role.path for role in described if not role.path.is_file()},
             rank=fields.whole("rank", 0),
+            field_of_view_mm=_read_view(fields),
         )
         _check_rules(found, path)
         for role in described:
@@ -230,6 +237,18 @@ def read_description(path: Path) -> object:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ModelError(f"The model set description {path} cannot be read ({error}); fetch it again.") from error
+
+
+def _read_view(fields: Fields) -> tuple[int, int, int] | None:
+    view = fields.values.get("field_of_view_mm")
+    if view is None:
+        return None
+    whole = isinstance(view, list) and all(isinstance(side, int) and side >= SMALLEST_VIEW_MM for side in view)
+    if not whole or len(view) != 3:
+        raise ModelError(
+            f"In {fields.path}, field_of_view_mm is {view!r}; give three whole numbers of at least {SMALLEST_VIEW_MM}."
+        )
+    return view[0], view[1], view[2]
 
 
 def _read_roles(fields: Fields, folder: Path, label_version: str) -> list[Role]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import numpy as np
+
 from SynthSegPlusLib.contract import Finding, InputError, OptionsError, SegmentOptions
 from SynthSegPlusLib.inference import _record
 from SynthSegPlusLib.inference._cascade import POSTPROCESSING, STAGE_TITLES, Cascade, needed_roles
@@ -14,9 +16,10 @@ from SynthSegPlusLib.inference._plausible import implausible
 from SynthSegPlusLib.inference._pool import NetworkPool
 from SynthSegPlusLib.inference._progress import CancelFlag, Report, Stages
 from SynthSegPlusLib.inference._restore import Restorer
+from SynthSegPlusLib.inference._window import brain_centre
 from SynthSegPlusLib.inference.model_set import ModelSet
 from SynthSegPlusLib.inference.result import Result
-from SynthSegPlusLib.networks import Chosen, choose_backend
+from SynthSegPlusLib.networks import Chosen, Inputs, choose_backend
 from SynthSegPlusLib.volume import Conformed, Volume, check, conform
 
 PREPARING = "Preparing the scan"
@@ -109,6 +112,7 @@ class Segmenter:
             chosen = choose_backend(self._backend, self._device, self._threads)
             check_memory(self.model_set, self.roles, self.options, conformed, chosen.device)
             pool = self._networks(chosen)
+            conformed = self._about_the_brain(volume, conformed, pool, stages)
         cascade = Cascade(self.model_set, self.options, conformed, pool, stages)
         found = cascade.run()
         measured = Measured.of(cascade, found)
@@ -145,12 +149,27 @@ class Segmenter:
         names = {**STAGE_TITLES, PREPARING: PREPARING, POSTPROCESSING: POSTPROCESSING, FINISHING: FINISHING}
         return [(names[key], shares[key]) for key in (PREPARING, *networks, POSTPROCESSING, *ends, FINISHING)]
 
-    def _conform(self, volume: Volume) -> Conformed:
+    def _conform(
+        self, volume: Volume, crop: Any = None, centre: tuple[float, float, float] | None = None
+    ) -> Conformed:
         padding = self.model_set.padding
         return conform(
             volume, self.options.scheme or self.model_set.scheme, self.model_set.working_resolution_mm,
-            self.options.ct, self.options.crop, padding.multiple, padding.minimum,
+            self.options.ct, crop or self.options.crop, padding.multiple, padding.minimum, centre,
         )  # fmt: skip
+
+    def _about_the_brain(self, volume: Volume, whole: Conformed, pool: NetworkPool, stages: Stages) -> Conformed:
+        """The box of the set's field of view about the brain, found by a first look at the whole scan."""
+        view = self.model_set.field_of_view_mm
+        if view is None or self.options.crop is not None:
+            return whole
+        first = self.roles[0]  # S or S1, which take the scan alone
+
+        def look(net: Any) -> np.ndarray:
+            return net.argmax(Inputs(image=whole.image), stages.update, stages.is_cancelled)
+
+        centre = brain_centre(pool.run(first, look) > 0, whole.affine, view)
+        return whole if centre is None else self._conform(volume, view, centre)
 
     def _networks(self, chosen: Chosen) -> NetworkPool:
         if self._pool is None or self._pool.device != chosen.device:

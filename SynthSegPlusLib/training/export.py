@@ -39,11 +39,12 @@ class TrainedRole:
 def write_model_set(
     folder: Path, roles: Sequence[TrainedRole], *, name: str, title: str, description: str, version: str = "1",
     licence: str = "Apache-2.0", resolution: float = 1.0, grid: tuple[int, int, int] = (224, 224, 224),
-    multiple: int = 16, rank: int = 1, dtype: str = "float16",
+    multiple: int = 16, rank: int = 1, dtype: str = "float16", view_mm: tuple[int, int, int] | None = None,
 ) -> ModelSet:  # fmt: skip
     """Write weights (as ``dtype``) and ``model_set.json`` into ``folder``, and load the set to prove it complete.
 
-    ``grid`` is R's input in voxels of ``resolution`` mm; the scan is padded to ``multiple`` voxels.
+    ``grid`` is R's input in voxels of ``resolution`` mm; the scan is padded to ``multiple`` voxels. ``view_mm`` is the
+    box about the brain (R, A, S) that the networks saw in training, None where it was anywhere in the head.
     """
     if not roles:
         raise OptionsError("A model set needs at least one trained network; name role=weights.h5.")
@@ -59,7 +60,8 @@ def write_model_set(
     values = {
         "schema": SCHEMA, "name": name, "title": title, "version": version, "licence": licence, "citation": CITATION,
         "description": description, "source": "Train it again with `synthsegplus train`; see docs/training.md.",
-        "rank": rank, "working_resolution_mm": resolution, "scheme": "centred",
+        "rank": rank, "working_resolution_mm": resolution, "field_of_view_mm": view_mm and list(view_mm),
+        "scheme": "centred",
         "padding": {"multiple": multiple, "minimum": 0}, "label_table": "2.0", "tissue_grouping": "published",
         "qc_regions": "paper",
         "postprocessing": {"segmenter_sigma": 0, "structure_sigma": 0, "parcellation_sigma": 0},
@@ -68,6 +70,8 @@ def write_model_set(
     }  # fmt: skip
     if "quality" not in described:
         del values["quality"]
+    if view_mm is None:
+        del values["field_of_view_mm"]
     partial = folder / f".{DESCRIPTION_FILE}.part"
     partial.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
     os.replace(partial, folder / DESCRIPTION_FILE)

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from SynthSegPlusLib.contract.errors import OptionsError
+from SynthSegPlusLib.synthesis import GeneratorConfig
 from SynthSegPlusLib.training.command import load
 from SynthSegPlusLib.training.config import ROLES, TrainingConfig
 
@@ -40,13 +41,23 @@ def run(args: argparse.Namespace) -> int:
     if len(resolutions) > 1:
         raise OptionsError(f"The networks were trained at {sorted(resolutions)} mm; a set works at one resolution.")
     grid = generator_config(configs["quality"].generator).shape if "quality" in configs else (224, 224, 224)
+    views = {_view(generator) for generator in generators}
     multiple = max(role_spec(role, config.network).multiple for role, config in configs.items())
     model_set = write_model_set(
         args.out, roles, name=args.name, title=args.title or args.name, description=args.description,
         resolution=resolutions.pop(), grid=grid, multiple=multiple, rank=args.rank, dtype=args.dtype,
+        view_mm=views.pop() if len(views) == 1 else None,
     )  # fmt: skip
     print(f"{model_set.name}: {', '.join(model_set.roles)}; modes {', '.join(model_set.modes)}")
     return 0
+
+
+def _view(generator: GeneratorConfig) -> tuple[int, int, int] | None:
+    """The box (mm) about the brain that a generator shows; None where it may lie anywhere in the head."""
+    if generator.deformation.crop_jitter is None:
+        return None
+    x, y, z = (round(side * generator.resolution) for side in generator.shape)
+    return x, y, z
 
 
 def _config(configs: str, role: str) -> TrainingConfig:

@@ -21,13 +21,15 @@ def conform(
     crop: int | tuple[int, int, int] | None = None,
     multiple: int = 32,
     minimum: int = 128,
+    centre: tuple[float, float, float] | None = None,
 ) -> Conformed:
     """Bring a scan to the grid and intensities that the networks were trained for.
 
     volume: a scan [x, y, z]. scheme: "published" repeats the reference bit for bit; "centred" depends on the anatomy
     alone. resolution_mm: of the working grid ("published" knows 1 mm only). ct: clip to [0, 80] HU first. crop: size of
-    a centred patch in mm, one number or R x A x S, rounded up to `multiple` voxels. The patch is padded with zeros to
-    a multiple of `multiple` and at least `minimum` voxels (with a crop: at least the crop).
+    a patch in mm, one number or R x A x S, rounded up to `multiple` voxels. centre: its middle, RAS in mm (default: the
+    middle of the scan; near an edge the patch moves inwards). The patch is padded with zeros to a multiple of
+    `multiple` and at least `minimum` voxels (with a crop: at least the crop).
 
     NaN and infinities become 0. Raises OptionsError for a contradiction.
     """
@@ -44,7 +46,8 @@ def conform(
     else:
         raise OptionsError(f"The way to conform must be 'published' or 'centred', not {scheme!r}.")
     data = plan.working()
-    patch, sizes = _patch(data.shape, crop, plan.resolution_mm, multiple)
+    middle = None if centre is None else np.linalg.inv(plan.working_affine) @ np.array([*centre, 1.0])
+    patch, sizes = _patch(data.shape, crop, plan.resolution_mm, multiple, middle)
     data = data[patch]
     if ct:
         data = np.clip(data, *(data.dtype.type(v) for v in CT_RANGE_HU))
@@ -74,14 +77,23 @@ def conform(
 
 
 def _patch(
-    shape: tuple[int, ...], crop: int | tuple[int, int, int] | None, resolution_mm: float, multiple: int
+    shape: tuple[int, ...],
+    crop: int | tuple[int, int, int] | None,
+    resolution_mm: float,
+    multiple: int,
+    middle: np.ndarray | None,
 ) -> tuple[Box, list[int]]:
-    """Box of the centred patch in the working grid, and its nominal size in voxels."""
+    """Box of the patch in the working grid, and its nominal size in voxels. middle: its voxel (None: the grid's)."""
     if crop is None:
         return (slice(0, shape[0]), slice(0, shape[1]), slice(0, shape[2])), list(shape)
     wanted = [crop] * 3 if isinstance(crop, (int, np.integer)) else list(crop)
     sizes = [_up(round(size / resolution_mm), multiple) for size in wanted]
-    starts = [max(int((n - size) / 2), 0) for n, size in zip(shape, sizes, strict=True)]
+    room = [max(n - size, 0) for n, size in zip(shape, sizes, strict=True)]
+    if middle is None:
+        starts = [most // 2 for most in room]
+    else:
+        ideal = [round(m - (size - 1) / 2) for m, size in zip(middle, sizes, strict=False)]
+        starts = [min(max(start, 0), most) for start, most in zip(ideal, room, strict=True)]
     box = tuple(slice(a, min(a + size, n)) for a, size, n in zip(starts, sizes, shape, strict=True))
     return box, sizes  # type: ignore[return-value]
 

@@ -1,0 +1,107 @@
+"""The networks of a set with a field of view are shown a box of that size about the brain, wherever it is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from SynthSegPlusLib.contract.errors import ModelError
+from SynthSegPlusLib.inference import ModelSet, Segmenter
+from SynthSegPlusLib.inference._window import brain_centre
+from SynthSegPlusLib.networks import choose_backend
+from SynthSegPlusLib.volume import Volume, conform
+from Testing.inference.tiny import write_tiny_set
+
+VIEW = (160, 192, 160)
+
+
+def ball(shape, middle, radius):
+    """bool [X, Y, Z]"""
+    grid = np.moveaxis(np.indices(shape), 0, -1)
+    return ((grid - np.array(middle)) ** 2).sum(-1) <= radius**2
+
+
+def affine(voxel=2.0, origin=(-90.0, -126.0, -72.0)):
+    found = np.diag([voxel] * 3 + [1.0])
+    found[:3, 3] = origin
+    return found
+
+
+def test_the_middle_of_a_brain_is_found_in_millimetres_and_stray_voxels_do_not_move_it():
+    brain = ball((64, 80, 90), (30, 41, 60), 25)
+    expected = (-90 + 2 * 30, -126 + 2 * 41, -72 + 2 * 60)
+    assert brain_centre(brain, affine(), VIEW) == pytest.approx(expected, abs=1e-6)
+    brain[2:5, 2:5, 2:5] = True  # another component
+    brain[30, 41, 20:36] = True  # a thread towards the neck
+    assert brain_centre(brain, affine(), VIEW) == pytest.approx(expected, abs=2.0)
+
+
+def test_a_mirrored_scan_has_the_mirrored_middle():
+    brain = ball((64, 80, 90), (25, 41, 60), 22)
+    x = brain_centre(brain, affine(), VIEW)[0]
+    mirrored = brain_centre(brain[::-1], affine(), VIEW)[0]
+    assert (x + 90) / 2 + (mirrored + 90) / 2 == pytest.approx(63, abs=1e-6)
+
+
+def test_no_brain_or_one_that_is_larger_than_the_view_leaves_the_whole_scan():
+    assert brain_centre(np.zeros((40, 40, 40), bool), affine(), VIEW) is None
+    assert brain_centre(ball((40, 40, 40), (20, 20, 20), 5), affine(), VIEW) is None  # 4 ml
+    assert brain_centre(np.ones((100, 100, 100), bool), affine(), VIEW) is None
+
+
+def scan(middle, shape=(120, 130, 110)):
+    data = np.where(ball(shape, middle, 30), 100.0, 0.0).astype(np.float32)
+    return Volume(data + np.random.default_rng(0).normal(20, 1, shape).astype(np.float32), np.eye(4), "ball")
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    choose_backend(device="cpu")
+    return lambda **changes: ModelSet.load(write_tiny_set(tmp_path / f"set{len(changes)}", **changes))
+
+
+@pytest.mark.parametrize(("mode", "first"), [("fast", "segmenter"), ("robust", "tissue")])
+def test_the_box_follows_the_brain_that_the_first_network_finds(tiny, monkeypatch, mode, first):
+    from SynthSegPlusLib.inference import segmenter as module
+
+    seen = []
+
+    def centre(foreground, affine, view):
+        seen.append((foreground.shape, view))
+        return 70.0, 64.0, 50.0
+
+    monkeypatch.setattr(module, "brain_centre", centre)
+    view = [64, 80, 64]
+    result = Segmenter(tiny(field_of_view_mm=view), mode=mode).segment(scan((60, 65, 55)))
+    whole = Segmenter(tiny(), mode=mode).segment(scan((60, 65, 55)))
+    assert seen == [(tuple(whole.record["grid"]["working"]), (64, 80, 64))]
+    assert result.record["grid"]["working"] == view
+    assert result.labels.shape == whole.labels.shape
+    outside = np.ones(result.labels.shape, bool)
+    outside[70 - 32 : 70 + 33, 64 - 40 : 64 + 41, 50 - 32 : 50 + 33] = False
+    assert not result.labels.data[outside].any()
+    assert whole.labels.data[outside].any()
+
+
+def test_a_crop_that_was_asked_for_wins(tiny, monkeypatch):
+    from SynthSegPlusLib.inference import segmenter as module
+
+    monkeypatch.setattr(module, "brain_centre", lambda *_: pytest.fail("looked for the brain"))
+    options = {"mode": "fast", "crop": 96}
+    result = Segmenter(tiny(field_of_view_mm=[64, 80, 64]), **options).segment(scan((60, 65, 55)))
+    assert result.record["grid"]["working"] == [96, 96, 96]
+
+
+def test_a_patch_moves_with_its_centre_and_stays_inside_the_scan():
+    volume = scan((60, 65, 55))
+    found = conform(volume, "centred", 1.0, crop=(64, 80, 64), multiple=16, minimum=16, centre=(70.0, 64.0, 50.0))
+    assert [(box.start, box.stop) for box in found.patch] == [(38, 102), (24, 104), (18, 82)]
+    edge = conform(volume, "centred", 1.0, crop=(64, 80, 64), multiple=16, minimum=16, centre=(1.0, 129.0, 50.0))
+    assert [(box.start, box.stop) for box in edge.patch] == [(0, 64), (50, 130), (18, 82)]
+    assert np.allclose(edge.affine[:3, 3], (0, 50, 18))
+
+
+@pytest.mark.parametrize("view", [[160, 192], "large", [160, 192, 8], [160.0, 192, 160]])
+def test_a_field_of_view_that_is_none_is_refused(tiny, view):
+    with pytest.raises(ModelError, match="field_of_view_mm"):
+        tiny(field_of_view_mm=view)
