@@ -58,9 +58,9 @@ def contact_sheets(folder: Path) -> list[Path]:
 
 def canonical(volume: Volume) -> np.ndarray:
     """The data [x, y, z] with axes nearest to R, A, S."""
-    import nibabel
+    from nibabel.orientations import apply_orientation, io_orientation
 
-    return np.asarray(nibabel.as_closest_canonical(nibabel.Nifti1Image(volume.data, volume.affine)).dataobj)
+    return apply_orientation(volume.data, io_orientation(volume.affine))
 
 
 def _title(name: str, result: Any) -> str:
