@@ -102,10 +102,19 @@ def forecast(grids: Grids, choice: Choice, rate: float) -> tuple[float, float]:
 
 def work_of(grids: Grids, choice: Choice) -> float:
     """Floating-point operations of all networks of a run on one scan."""
-    return sum(
+    roles = choice.roles()
+    found = sum(
         (2 if _averages(choice, role.name) else 1) * operations(role.network, _shape(role, grids, choice))
-        for role in choice.roles()
+        for role in roles
     )
+    if _looks_first(choice):
+        found += operations(roles[0].network, _padded(grids.output, choice))
+    return found
+
+
+def _looks_first(choice: Choice) -> bool:
+    """Whether the first network sees the whole scan once more, to find the brain."""
+    return choice.model_set.field_of_view_mm is not None and choice.options.crop is None
 
 
 def _shape(role: Role, grids: Grids, choice: Choice) -> Shape:
@@ -148,11 +157,19 @@ def grids_of(job: Job, choice: Choice) -> Grids:
     model_set = choice.model_set
     volume = Volume.read(job.scan)
     extent = np.array(volume.shape[:3]) * volume.spacing
+    x, y, z = (_up(length, 1) for length in extent)
     if choice.options.crop is not None:
         extent = np.minimum(extent, np.max(choice.options.crop))
-    padding = model_set.padding
-    sizes = [max(_up(length / model_set.working_resolution_mm, padding.multiple), padding.minimum) for length in extent]
-    return Grids((sizes[0], sizes[1], sizes[2]), (_up(extent[0], 1), _up(extent[1], 1), _up(extent[2], 1)))
+    elif model_set.field_of_view_mm is not None:
+        extent = np.minimum(extent, model_set.field_of_view_mm)
+    return Grids(_padded(extent, choice), (x, y, z))
+
+
+def _padded(extent_mm: Iterable[float], choice: Choice) -> Shape:
+    """Grid on which networks work for a field of view."""
+    step, padding = choice.model_set.working_resolution_mm, choice.model_set.padding
+    x, y, z = (max(_up(length / step, padding.multiple), padding.minimum) for length in extent_mm)
+    return x, y, z
 
 
 def _up(length: float, multiple: int) -> int:

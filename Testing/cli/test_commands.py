@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +18,11 @@ from SynthSegPlusLib.cli import COMMANDS, main
 from SynthSegPlusLib.cohort.naming import Job
 from SynthSegPlusLib.cohort.outcomes import Outcome
 from SynthSegPlusLib.commands import demo
-from SynthSegPlusLib.commands._estimate import matrix_rate, operations
+from SynthSegPlusLib.commands._engine import Choice
+from SynthSegPlusLib.commands._estimate import Grids, grids_of, matrix_rate, operations, work_of
 from SynthSegPlusLib.commands._progress import LineReporter, TerminalReporter, reporter_for
-from SynthSegPlusLib.contract import MeasuresTable, QualityReport, RegionScore, Verdict
+from SynthSegPlusLib.contract import MeasuresTable, QualityReport, RegionScore, SegmentOptions, Verdict
+from SynthSegPlusLib.inference import ModelSet
 from SynthSegPlusLib.networks import UNetSpec
 from SynthSegPlusLib.volume import Volume
 from Testing.cli.conftest import write_scan
@@ -218,6 +221,28 @@ def test_operations_of_a_network_are_counted_level_by_level():
     up = 27 * (8 + 4) * 4 * voxels
     last = 4 * 2 * voxels
     assert operations(spec, (8, 8, 8)) == pytest.approx(2 * (down + up + last))
+
+
+def forecast_grids(model_set: ModelSet, scan: Path, **options):
+    choice = Choice(model_set, SegmentOptions(mode="fast", **options))
+    grids = grids_of(Job(scan, "s", scan, scan), choice)
+    return grids, work_of(grids, choice), choice.roles()[0].network
+
+
+def test_a_forecast_knows_the_grids_of_a_crop_and_of_a_set_that_looks_for_the_brain_first(tmp_path):
+    scan = write_scan(tmp_path / "s.nii.gz", (50, 60, 40), 4.0)
+    whole = ModelSet.find("starter_2mm")
+    framed = replace(whole, field_of_view_mm=(160, 192, 160))
+    grids, work, network = forecast_grids(whole, scan)
+    assert grids == Grids((104, 120, 80), (200, 240, 160))
+    assert work == operations(network, (104, 120, 80))
+    grids, work, network = forecast_grids(framed, scan)
+    assert grids == Grids((80, 96, 80), (200, 240, 160))
+    assert work == operations(network, (80, 96, 80)) + operations(network, (104, 120, 80))
+    for model_set in (whole, framed):
+        grids, work, network = forecast_grids(model_set, scan, crop=(96, 96, 96))
+        assert grids == Grids((48, 48, 48), (200, 240, 160))
+        assert work == operations(network, (48, 48, 48))
 
 
 def test_the_matrix_rate_of_a_machine_is_a_rate():

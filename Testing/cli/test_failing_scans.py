@@ -1,4 +1,4 @@
-"""Scans that show no brain go through the whole engine, and none of them comes out as a good result."""
+"""Scans that show no brain go through the whole engine, none comes out as a good result, and a whole head does."""
 
 from __future__ import annotations
 
@@ -9,12 +9,26 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from SynthSegPlusLib.commands.demo import nilearn_files
+from SynthSegPlusLib.contract import InputError
 from SynthSegPlusLib.inference import ModelSet
 from SynthSegPlusLib.labels import parcels, structures
 
 pytestmark = pytest.mark.long
 
 NAMED = {"empty-segmentation", "intracranial-volume-implausible", "intracranial-volume-of-a-part", "sides-differ"}
+
+
+def test_a_whole_head_is_not_named(tmp_path, say):
+    try:
+        scan = nilearn_files()["scan"]
+    except InputError as error:
+        pytest.skip(str(error))
+    out, bundled = tmp_path / "head.nii.gz", ModelSet.find("starter_cascade_2mm")
+    said = say("segment", "--i", scan, "--o", out, "--robust", "--models", bundled.folder)
+    assert said.status == 0, said.err
+    assert "warning" not in said.err
+    assert json.loads((tmp_path / "head_record.json").read_text())["findings"] == []
 
 
 def test_scans_without_a_brain_run_through_and_are_named(shared, tmp_path, say):

@@ -206,6 +206,25 @@ def test_a_coarser_scan_is_labelled_at_1_mm_and_on_its_own_grid_when_asked(tiny)
     assert fine.resampled.shape == fine.labels.shape
 
 
+@pytest.mark.parametrize("crop", [None, (12, 12, 12)])
+@pytest.mark.parametrize("resolution", ["1 mm", "2 mm"])
+def test_posteriors_on_the_scans_own_grid_sum_to_one_everywhere(tiny, tiny_2mm, resolution, crop):
+    straight = scan((14, 17, 12), spacing=1.7)
+    angle = np.deg2rad(12)
+    turn = np.eye(4)
+    turn[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    oblique = Volume(straight.data, turn @ straight.affine, "oblique")
+    folder = tiny if resolution == "1 mm" else tiny_2mm
+    result = segment(folder, oblique, mode="fast", grid="native", posteriors=True, crop=crop)
+    posteriors = result.posteriors.data
+    assert posteriors.shape == (*oblique.shape, 33)
+    assert posteriors.sum(-1) == pytest.approx(1.0, abs=1e-5)
+    assert posteriors.min() >= 0
+    assert (posteriors[..., 1:].sum(-1) > 0.5).any()
+    corner = posteriors[0, 0, 0]
+    assert crop is None or corner[0] == 1
+
+
 def test_2_mm_networks_give_labels_and_posteriors_on_1_mm(tiny_2mm):
     result = segment(tiny_2mm, mode="fast", posteriors=True)
     assert result.labels.shape == scan().shape

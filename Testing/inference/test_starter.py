@@ -20,6 +20,10 @@ def result():
     return Segmenter(ModelSet.find("starter_2mm"), mode="fast", device="cpu").segment(volume)
 
 
+def test_nothing_about_it_is_implausible(result):
+    assert [finding.code for finding in result.findings] == []
+
+
 def centre_of(result, *labels):
     """Centre of mass of labels in RAS, mm."""
     voxels = np.argwhere(np.isin(result.labels.data, labels)).mean(0)
