@@ -48,8 +48,6 @@ def judge(result: ResultNodes, threshold: float) -> Verdict:
             writeSummary(result.summary, RUN_THRESHOLD, repr(ofRun), "Dice")
     if result.qualityColours is not None:
         fillQualityTable(result.qualityColours, measures, threshold)
-        if result.qualityColours.GetStorageNode() is not None:
-            result.qualityColours.StorableModified()
     return judged.verdict
 
 
