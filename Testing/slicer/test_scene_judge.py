@@ -104,8 +104,12 @@ def test_the_views_show_the_new_colours(result, slicer_host):
 def test_a_new_judgement_is_saved_with_the_scene(result, tmp_path):
     path = str(tmp_path / "scene.mrb")
     assert slicer.util.saveScene(path)
+    judged = (result.volumes, result.summary, result.qualityColours)
+    for node, kind in zip(judged, ("tsv", "tsv", "ctbl"), strict=True):
+        assert slicer.util.saveNode(node, str(tmp_path / f"{node.GetID()}.{kind}"))
+        assert not node.GetModifiedSinceRead(), node.GetName()
     scene.judge(result, 0.3)
-    for node in (result.volumes, result.summary, result.qualityColours):
+    for node in judged:
         assert node.GetModifiedSinceRead(), node.GetName()
     expected = json.dumps(result.quality.to_dict())
     assert slicer.util.saveScene(path)
