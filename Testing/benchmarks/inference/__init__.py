@@ -1,1 +1,1 @@
-"""Speed and memory of the networks: `python -m Testing.benchmarks.inference --help`."""
+"""Speed and memory of the engine: `python -m Testing.benchmarks.inference --help`."""
