@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from SynthSegPlusLib.inference import ModelSet, Segmenter
+from SynthSegPlusLib.inference import segmenter as segmenter_module
 from SynthSegPlusLib.networks import Inputs, choose_backend
 from Testing.benchmarks.accuracy.variants import ORDER, SCORED, Variants, digest_of
 from Testing.inference.tiny import scan, write_tiny_set
@@ -71,3 +72,21 @@ def test_digests_differ_with_any_change_of_the_input():
               Inputs(groups=groups, n_groups=3), Inputs(image=image, groups=groups, n_groups=2)]  # fmt: skip
     assert len({digest_of(one) for one in inputs}) == len(inputs)
     assert digest_of(Inputs(image=image)) == digest_of(Inputs(image=image.copy()))
+
+
+def test_modes_that_look_for_the_brain_first_are_what_they_are_alone(tmp_path, monkeypatch):
+    choose_backend(device="cpu")
+    model_set = ModelSet.load(
+        write_tiny_set(tmp_path / "view", working_resolution_mm=2.0, field_of_view_mm=[64, 64, 64])
+    )
+    # The random networks find no brain; S and S1 shall disagree about its place, as they may.
+    monkeypatch.setattr(segmenter_module, "brain_centre", lambda found, *_: (40 * found.mean() - 15, 3.0, 2.0))
+    volume = scan((48, 52, 44), spacing=2.0)
+    variants = Variants(model_set, ORDER, device="cpu")
+    for mode, shared in variants.segment(volume):
+        alone = Segmenter(model_set, mode=mode, device="cpu", quality=mode in SCORED).segment(volume)
+        assert alone.record["grid"]["working"] == [32, 32, 32]
+        assert np.array_equal(shared.labels.data, alone.labels.data)
+        assert shared.volumes == alone.volumes
+    # A first look and the box, once each for S (and its mirror image) and for S1.
+    assert (variants.runs["segmenter"], variants.runs["tissue"]) == (3, 2)

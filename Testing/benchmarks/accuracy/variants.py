@@ -20,7 +20,7 @@ from SynthSegPlusLib.volume import Conformed, Volume
 T = TypeVar("T")
 
 ORDER = ("fast", "s-d", "default", "robust", "s1-s2", "s1-s2-d")
-"""Modes in the order in which the last output of a network is the one that the next mode needs."""
+"""Modes in the order in which the last posteriors of a network are those that the next mode needs."""
 TITLES = {
     "robust": "S1-D-S2 (robust)", "s1-s2": "S1-S2", "fast": "S", "s-d": "S-D", "s1-s2-d": "S1-S2-D",
     "default": "S, mirrored (default)",
@@ -67,10 +67,10 @@ class _Shared:
 
     def __init__(self) -> None:
         self.pool: _RememberingPool | None = None
-        self.conformed: tuple[Volume, Conformed] | None = None
+        self.conformed: dict[Any, Conformed] = {}
 
     def forget(self) -> None:
-        self.conformed = None
+        self.conformed.clear()
         if self.pool is not None:
             self.pool.outputs.clear()
 
@@ -78,10 +78,10 @@ class _Shared:
 class _SharingSegmenter(Segmenter):
     shared: _Shared
 
-    def _conform(self, volume: Volume) -> Conformed:
-        if self.shared.conformed is None or self.shared.conformed[0] is not volume:
-            self.shared.conformed = volume, super()._conform(volume)
-        return self.shared.conformed[1]
+    def _conform(self, volume: Volume, *patch: Any) -> Conformed:
+        if patch not in self.shared.conformed:
+            self.shared.conformed[patch] = super()._conform(volume, *patch)
+        return self.shared.conformed[patch]
 
     def _networks(self, chosen: Chosen) -> NetworkPool:
         if self.shared.pool is None:
@@ -91,11 +91,11 @@ class _SharingSegmenter(Segmenter):
 
 
 class _RememberingPool(NetworkPool):
-    """Keeps the last output of each network that several modes give the same input."""
+    """Keeps the outputs of each network that several modes give the same input; of its posteriors only the last."""
 
     def __init__(self, *args: Any, **keywords: Any) -> None:
         super().__init__(*args, **keywords)
-        self.outputs: dict[tuple[str, str], tuple[bytes, Any]] = {}
+        self.outputs: dict[tuple[str, str], dict[bytes, Any]] = {}
         self.runs: dict[str, int] = {}
 
     def run(self, role: str, work: Callable[[Any], T]) -> T:
@@ -105,12 +105,12 @@ class _RememberingPool(NetworkPool):
         """``make()``, unless this network has just seen the same input."""
         if role not in SHARED_ROLES:
             return self._counted(role, make)
-        digest, (known, found) = digest_of(inputs), self.outputs.get((role, method), (b"", None))
-        if known != digest:
-            self.outputs.pop((role, method), None)  # its memory is free while the next one is made
-            found = self._counted(role, make)
-            self.outputs[role, method] = digest, found
-        return found  # type: ignore[return-value]
+        digest, known = digest_of(inputs), self.outputs.setdefault((role, method), {})
+        if digest not in known:
+            if method == "slabs":
+                known.clear()  # their memory is free while the next ones are made
+            known[digest] = self._counted(role, make)
+        return known[digest]
 
     def _counted(self, role: str, make: Callable[[], T]) -> T:
         self.runs[role] = self.runs.get(role, 0) + 1
