@@ -79,7 +79,7 @@ class Cascade:
         averages = mode == "default" and self.rules.flip != "none"
         with self.stages.stage(STAGE_TITLES["segmenter"]):
             if averages:
-                return self._gather(role, self._averaged), None
+                return self._gather(role, lambda net: self._averaged(net, self.table.partners, sigma)), None
             if mode != "s-d":
                 return self._gather(role, lambda net: self._smoothed(net, inputs, sigma)), None
             dense = self.pool.run(role, lambda net: self._dense(self._smoothed(net, inputs, sigma)))
@@ -88,16 +88,38 @@ class Cascade:
     def _cascaded(self, mode: str) -> tuple[SoftLabels, np.ndarray | None]:
         image, n_tissues = self.conformed.image, len(self.model_set.tissues)
         with self.stages.stage(STAGE_TITLES["tissue"]):
-            groups = self._argmax("tissue", Inputs(image=image))
+            groups = self._tissue_groups(n_tissues)
         corrected = self._denoise(groups) if mode == "robust" else None
         groups = groups if corrected is None else corrected
         inputs = Inputs(image=image, groups=groups, n_groups=n_tissues)
+        sigma = self.rules.structure_sigma
+
+        def structures_of(net: Any) -> Slabs:
+            if self._flips_cascade:
+                return self._averaged(net, self.table.partners, sigma, groups)
+            return self._smoothed(net, inputs, sigma)
+
         with self.stages.stage(STAGE_TITLES["structure"]):
-            sigma = self.rules.structure_sigma
             if mode != "s1-s2-d":
-                return self._gather("structure", lambda net: self._smoothed(net, inputs, sigma)), corrected
-            dense = self.pool.run("structure", lambda net: self._dense(self._smoothed(net, inputs, sigma)))
+                return self._gather("structure", structures_of), corrected
+            dense = self.pool.run("structure", lambda net: self._dense(structures_of(net)))
         return self._correct(dense)
+
+    @property
+    def _flips_cascade(self) -> bool:
+        return self.rules.flip_cascade and self.rules.flip != "none"
+
+    def _tissue_groups(self, n_tissues: int) -> np.ndarray:
+        if not self._flips_cascade:
+            return self._argmax("tissue", Inputs(image=self.conformed.image))
+        found = np.zeros(self.conformed.image.shape, np.uint8)
+
+        def run(net: Any) -> np.ndarray:
+            for planes, slab in self._averaged(net, np.arange(n_tissues), 0.0):
+                found[planes] = slab.argmax(axis=-1)
+            return found
+
+        return self.pool.run("tissue", run)
 
     def _denoise(self, groups: np.ndarray) -> np.ndarray:
         with self.stages.stage(STAGE_TITLES["denoiser"]):
@@ -118,25 +140,34 @@ class Cascade:
     def _smoothed(self, net: Any, inputs: Inputs, sigma: float) -> Iterator[tuple[slice, np.ndarray]]:
         return smooth_slabs(net.slabs(inputs, self.stages.update, self.stages.is_cancelled), sigma)
 
-    def _averaged(self, net: Any) -> Iterator[tuple[slice, np.ndarray]]:
-        """Posteriors of the scan and of its mirror image, averaged: the only time that all channels are dense."""
+    def _averaged(
+        self, net: Any, partners: np.ndarray, sigma: float, groups: np.ndarray | None = None
+    ) -> Iterator[tuple[slice, np.ndarray]]:
+        """Posteriors of the scan and of its mirror image, averaged: the only time that all channels are dense.
+
+        partners: the channel that each has in the mirror. groups: tissue classes that the network is also given.
+        """
         image, update, cancelled = self.conformed.image, self.stages.update, self.stages.is_cancelled
+
+        def inputs(image: np.ndarray, groups: np.ndarray | None) -> Inputs:
+            return Inputs(image=image, groups=groups, n_groups=0 if groups is None else len(self.model_set.tissues))
+
         inner = self.conformed.inner[0] if self.rules.flip == "scan" else slice(0, len(image))
         last = inner.start + inner.stop - 1
-        slabs = net.slabs(Inputs(image=image), lambda done: update(0.5 * done), cancelled)
+        slabs = net.slabs(inputs(image, groups), lambda done: update(0.5 * done), cancelled)
         total = [np.array(posteriors) for _, slab in slabs for posteriors in slab]
-        mirrored = Inputs(image=_mirrored(image, last))
+        mirrored = inputs(_mirrored(image, last), None if groups is None else _mirrored(groups, last))
         for planes, slab in net.slabs(mirrored, lambda done: update(0.5 + 0.5 * done), cancelled):
             for number, posteriors in enumerate(slab, start=planes.start):
                 target = last - number
                 if 0 <= target < len(total):
-                    total[target] += posteriors[..., self.table.partners]
+                    total[target] += posteriors[..., partners]
                     total[target] *= 0.5
         for number, posteriors in enumerate(total):
             if not inner.start <= number < inner.stop:
                 # Padding that is not the same on both sides must not reach the scan through the smoothing.
                 posteriors[:] = 0.0
-        return smooth_slabs(_released(total), self.rules.segmenter_sigma)
+        return smooth_slabs(_released(total), sigma)
 
     # Posteriors ----------------------------------------------------------------------------------------------
 

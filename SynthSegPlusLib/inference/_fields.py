@@ -47,6 +47,12 @@ class Fields:
             raise self._wrong(key, f"is {value!r} where a whole number of {low} or more is needed")
         return value
 
+    def flag(self, key: str, default: bool) -> bool:
+        value = self._get(key, default)
+        if not isinstance(value, bool):
+            raise self._wrong(key, f"is {value!r} where true or false is needed")
+        return value
+
     def wholes(self, key: str, length: int | None = None) -> tuple[int, ...]:
         """A list of whole numbers; an absent one is empty."""
         value = self.values.get(key, [])

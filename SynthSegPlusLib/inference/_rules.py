@@ -33,6 +33,9 @@ class Postprocessing:
         Default mode averages the prediction with the one of the mirrored volume: mirrored about the middle of
         the "padded" grid, as the reference does, or of the "scan" (then a mirrored scan gives the mirrored
         result exactly); or "none".
+    flip_cascade
+        Whether S1 and S2 are averaged in the same way in the modes of the cascade. The paper's are not; small networks
+        gain from it.
     foreground_threshold
         The largest component of voxels whose foreground probability exceeds this is kept.
     posterior_threshold
@@ -47,6 +50,7 @@ class Postprocessing:
     structure_sigma: float = 0.0
     parcellation_sigma: float = 0.5
     flip: Literal["scan", "padded", "none"] = "scan"
+    flip_cascade: bool = False
     foreground_threshold: float = 0.25
     posterior_threshold: float = 0.2
     topology_threshold: float = 0.25
@@ -61,6 +65,7 @@ class Postprocessing:
             fields.number("structure_sigma", own.structure_sigma),
             fields.number("parcellation_sigma", own.parcellation_sigma),
             fields.text("flip", own.flip, ("scan", "padded", "none")),  # type: ignore[arg-type]
+            fields.flag("flip_cascade", own.flip_cascade),
             fields.number("foreground_threshold", own.foreground_threshold, high=1.0),
             fields.number("posterior_threshold", own.posterior_threshold, high=1.0),
             fields.number("topology_threshold", own.topology_threshold, high=1.0),

@@ -12,7 +12,7 @@ from typing import Any
 from SynthSegPlusLib.contract.errors import OptionsError
 
 ROLES = ("segmenter", "tissue", "denoiser", "structure", "parcellation", "quality")
-LOSSES = ("combined", "dice", "wl2")
+LOSSES = ("combined", "labelled", "dice", "wl2")
 _PRECISIONS = ("float32", "bfloat16", "float16")
 
 
@@ -47,7 +47,8 @@ class TrainingConfig:
     maps, steps, seed
         Ids of the training label maps, optimisation steps, and the seed of everything random.
     loss, cross_entropy, warmup_l2
-        Loss by name, weight of the cross-entropy in "combined", steps of weighted L2 before it.
+        Loss by name, weight of the cross-entropy in "combined" (over all voxels) and "labelled" (over those that are
+        not background), steps of weighted L2 before it.
     freeze_norm
         Step from which batch norm uses its moving statistics in training too, as at test time (None: never). A short
         training with batches of one needs it where scans differ much, as the label maps that R sees do.

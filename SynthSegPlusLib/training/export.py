@@ -40,11 +40,13 @@ def write_model_set(
     folder: Path, roles: Sequence[TrainedRole], *, name: str, title: str, description: str, version: str = "1",
     licence: str = "Apache-2.0", resolution: float = 1.0, grid: tuple[int, int, int] = (224, 224, 224),
     multiple: int = 16, rank: int = 1, dtype: str = "float16", view_mm: tuple[int, int, int] | None = None,
+    flip_cascade: bool = False,
 ) -> ModelSet:  # fmt: skip
     """Write weights (as ``dtype``) and ``model_set.json`` into ``folder``, and load the set to prove it complete.
 
     ``grid`` is R's input in voxels of ``resolution`` mm; the scan is padded to ``multiple`` voxels. ``view_mm`` is the
     box about the brain (R, A, S) that the networks saw in training, None where it was anywhere in the head.
+    ``flip_cascade`` averages S1 and S2 with the mirror image.
     """
     if not roles:
         raise OptionsError("A model set needs at least one trained network; name role=weights.h5.")
@@ -64,7 +66,9 @@ def write_model_set(
         "scheme": "centred",
         "padding": {"multiple": multiple, "minimum": 0}, "label_table": "2.0", "tissue_grouping": "published",
         "qc_regions": "paper",
-        "postprocessing": {"segmenter_sigma": 0, "structure_sigma": 0, "parcellation_sigma": 0},
+        "postprocessing": {
+            "segmenter_sigma": 0, "structure_sigma": 0, "parcellation_sigma": 0, "flip_cascade": flip_cascade,
+        },
         "quality": {"grid": list(grid), "ignored_labels": [CSF]},
         "roles": described,
     }  # fmt: skip

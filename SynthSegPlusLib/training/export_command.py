@@ -20,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--configs", required=True, metavar="DIR|SET", help="folder or bundled set of configurations")
     parser.add_argument("--weights", required=True, nargs="+", metavar="ROLE=FILE", help="trained weight files")
     parser.add_argument("--rank", type=int, default=1, help="among bundled sets the highest is the default")
+    parser.add_argument("--flip-cascade", action="store_true", help="average S1 and S2 with the mirror image")
     parser.add_argument("--dtype", choices=("float16", "float32"), default="float16")
 
 
@@ -46,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     model_set = write_model_set(
         args.out, roles, name=args.name, title=args.title or args.name, description=args.description,
         resolution=resolutions.pop(), grid=grid, multiple=multiple, rank=args.rank, dtype=args.dtype,
-        view_mm=views.pop() if len(views) == 1 else None,
+        view_mm=views.pop() if len(views) == 1 else None, flip_cascade=args.flip_cascade,
     )  # fmt: skip
     print(f"{model_set.name}: {', '.join(model_set.roles)}; modes {', '.join(model_set.modes)}")
     return 0

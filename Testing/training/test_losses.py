@@ -78,3 +78,18 @@ def test_the_score_loss_sums_squares_over_regions():
     truth, predicted = tensor([[0.5, 1.0, 0.0]]), tensor([[0.4, 0.8, 0.2]])
     assert value(score_loss(truth, predicted)) == pytest.approx(0.01 + 0.04 + 0.04, rel=1e-5)
     assert value(score_error(truth, predicted)) == pytest.approx(0.5 / 3, rel=1e-5)
+
+
+def test_the_cross_entropy_over_labelled_voxels_ignores_what_is_said_of_the_background():
+    import keras
+
+    labels = np.zeros((1, 2, 2, 2), np.int32)
+    labels[0, 0, 0] = [1, 2]
+    logits = np.zeros((1, 2, 2, 2, 3), np.float32)
+    logits[0, 0, 0] = np.log([[0.1, 0.8, 0.1], [0.25, 0.5, 0.25]])
+    number = lambda name, values: float(keras.ops.convert_to_numpy(segmentation_loss(name, 1.0)(labels, values)))  # noqa: E731
+    without = float(keras.ops.convert_to_numpy(segmentation_loss("labelled", 0.0)(labels, logits)))
+    assert number("labelled", logits) - without == pytest.approx(-(np.log(0.8) + np.log(0.25)) / 2, rel=1e-5)
+    assert number("combined", logits) - without == pytest.approx(
+        -(np.log(0.8) + np.log(0.25) + 6 * np.log(1 / 3)) / 8, rel=1e-5
+    )
