@@ -52,8 +52,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--scans", type=Path, help="folder of real scans; without it none")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--models", help="model set (default: the one that is found)")
-    parser.add_argument("--modes", nargs="+", choices=tuple(TITLES), help="default: all variants of the paper; on "
-                        "strongly degraded scans and on real ones without a reference fewer")  # fmt: skip
+    parser.add_argument("--modes", nargs="+", choices=tuple(TITLES), help="default: all variants of the paper; "
+                        "on strongly degraded scans and in the contrast series robust and fast")  # fmt: skip
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=[part for part in PARTS if part != "degraded"])
     parser.add_argument("--degraded", action="store_const", dest="parts", const=["degraded"],
                         help="the same as --parts degraded")  # fmt: skip
@@ -73,7 +73,7 @@ def measure(args: argparse.Namespace) -> None:
     bench = Bench(model_set, args.modes or STUDY_MODES, args.out, **machine)
     if args.labels:
         for part in (part for part in PLANS if part in args.parts):
-            pair = part == "degraded" and not args.modes
+            pair = part != "synthetic" and not args.modes
             limit = args.limit if args.limit or not args.full else len(PLANS[part]())
             bench.synthetic(part, args.labels, args.parcels, limit, PAIR if pair else None)
     if args.scans and "real" in args.parts:
