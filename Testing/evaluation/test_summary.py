@@ -42,6 +42,11 @@ def test_a_scan_without_a_verdict_is_neither_rejected_nor_accepted():
     assert all("rejected" not in row["what"] for row in summary([], scans))
 
 
+def test_a_scan_that_the_engine_refuses_counts_as_rejected():
+    scans = [scan_row("a", "robust", "fail", verdict="refused"), scan_row("b", "robust", "fail")]
+    assert found_in(summary([], scans))["fail", "robust", "share of scans rejected"] == (0.5, 2)
+
+
 def test_robust_minus_single_is_paired_by_scan():
     dice = [dice_row(scan, mode, value, part="degraded")
             for scan, robust in (("a", 0.8), ("b", 0.6), ("c", 0.5))

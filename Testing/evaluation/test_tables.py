@@ -90,6 +90,7 @@ def test_real_scans_without_a_reference_are_judged_and_drawn(model_set, tmp_path
     volume = scan((40, 44, 36))
     for name in ("FAIL_fruit", "head_T1"):
         volume.write(folder / f"{name}.nii.gz")
+    Volume(np.full((9, 9, 9), 7.0, np.float32), np.eye(4), "even").write(folder / "FAIL_even.nii.gz")
     truth = np.zeros(volume.shape, np.int32)
     truth[10:30, 10:30, 10:20], truth[10:30, 10:30, 20:30] = 48, 45  # left hippocampus and white matter
     volume.write(folder / "malf_T1.nii.gz")
@@ -98,9 +99,11 @@ def test_real_scans_without_a_reference_are_judged_and_drawn(model_set, tmp_path
         Bench(model_set, MODES, out, device="cpu").real(folder)
         scans = read_table(out / "scans_real.csv")
         assert [(row["scan"], row["part"], row["mode"]) for row in scans] == [
-            ("malf_T1", "real", "fast"), ("malf_T1", "real", "robust"), ("FAIL_fruit", "fail", "robust"),
-            ("head_T1", "real", "robust"),
+            ("malf_T1", "real", "fast"), ("malf_T1", "real", "robust"), ("FAIL_even", "fail", "robust"),
+            ("FAIL_fruit", "fail", "robust"), ("head_T1", "real", "robust"),
         ]  # fmt: skip
+        assert scans[2]["verdict"] == "refused"
+        assert scans[3]["verdict"] in ("pass", "fail")
         monkeypatch.setattr(bench_module.Variants, "segment", None)  # the second time nothing is segmented
     assert scans[0]["true_hippocampus_mm3"] == "4000"
     assert scans[0]["true_icv_mm3"] == ""

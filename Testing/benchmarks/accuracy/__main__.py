@@ -36,6 +36,8 @@ def main() -> int:
             measure(args)
         except SynthSegPlusError as error:
             raise SystemExit(f"accuracy: {error}") from error
+        except KeyboardInterrupt:
+            print("Stopped; the same command goes on from here.", flush=True)
     dice, scans = read_all(args.out)
     write_table(args.out / "summary.csv", SUMMARY_COLUMNS, summary(dice, scans))
     write_table(args.out / "structures.csv", STRUCTURE_COLUMNS, per_structure(dice))

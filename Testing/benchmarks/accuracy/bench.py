@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from SynthSegPlusLib.contract.errors import InputError
 from SynthSegPlusLib.inference import ModelSet, Result
 from SynthSegPlusLib.volume import READABLE, Volume
 from Testing.benchmarks.accuracy.measure import compare, compare_real, number, parcel_dice, rows, scan_row, true_volumes
@@ -19,7 +20,7 @@ from Testing.benchmarks.accuracy.synthetic import SyntheticScan, TestScans
 from Testing.benchmarks.accuracy.tables import Rows, Tables
 from Testing.benchmarks.accuracy.variants import Variants
 
-FAIL_PREFIX, CT_PREFIX = "FAIL_", "CT_"
+FAIL_PREFIX, CT_MARK = "FAIL_", "CT_"
 
 
 class Bench:
@@ -69,14 +70,17 @@ class Bench:
                 truth = true_volumes(reference.structures, voxel, whole=False)
             dice: Rows = []
             scans: Rows = []
-            for mode, result in self.variants.segment(
-                volume, modes, ct=CT_PREFIX in name, parcellation=reference is not None
-            ):
-                if reference is not None:
-                    dice += compare_real({**about, "mode": mode}, result, reference)
-                scans.append(scan_row({**about, "mode": mode}, result, truth))
-                if mode in best:
-                    write_overlay(self.out / "overlays" / f"{name}.png", volume, result)
+            segmented = self.variants.segment(volume, modes, CT_MARK in name, parcellation=reference is not None)
+            try:
+                for mode, result in segmented:
+                    if reference is not None:
+                        dice += compare_real({**about, "mode": mode}, result, reference)
+                    scans.append(scan_row({**about, "mode": mode}, result, truth))
+                    if mode in best:
+                        write_overlay(self.out / "overlays" / f"{name}.png", volume, result)
+            except InputError as error:
+                print(f"{name} is refused: {error}", flush=True)
+                dice, scans = [], [{**about, "mode": mode, "verdict": "refused"} for mode in modes]
             self._keep(tables, name, scans, dice, began)
         contact_sheets(self.out / "overlays")
 

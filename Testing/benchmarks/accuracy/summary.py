@@ -21,6 +21,8 @@ STRUCTURE_COLUMNS = ("part", "mode", "kind", "name", "mean", "std", "n")
 GOOD, BAD = 0.70, 0.60
 """True Dice above which a region should be accepted, and below which it should be rejected."""
 KINDS = ("structure", "tissue", "region", "parcel")
+REJECTED = ("fail", "refused")
+"""Verdicts of a scan that is rejected: by R, or because the engine would not segment it at all."""
 ALL = "all"
 """Part under which quality control is judged on the scans of every part together."""
 Add = Callable[[str, float, int], None]
@@ -118,7 +120,7 @@ def _quality(own: Rows, add: Add) -> None:
 
 
 def _verdicts(listed: Rows, add: Add) -> None:
-    judged = [row["verdict"] == "fail" for row in listed if row["verdict"] in ("pass", "fail")]
+    judged = [row["verdict"] in REJECTED for row in listed if row["verdict"] in ("pass", *REJECTED)]
     if judged:
         add("share of scans rejected", float(np.mean(judged)), len(judged))
 
@@ -149,9 +151,12 @@ def _series(listed: Rows, add: Add) -> None:
 
 
 def scan_means(rows: Rows) -> dict[str, float]:
-    """Mean Dice of each scan."""
-    return {name: values_of(row for row in rows if row["scan"] == name).mean() for name in
-            dict.fromkeys(row["scan"] for row in rows)}  # fmt: skip
+    """Mean Dice of each scan that has any."""
+    groups: dict[str, Rows] = {}
+    for row in rows:
+        groups.setdefault(row["scan"], []).append(row)
+    values = {name: values_of(group) for name, group in groups.items()}
+    return {name: float(found.mean()) for name, found in values.items() if len(found)}
 
 
 def paired_gain(rows: Rows, one: str, two: str) -> np.ndarray:
