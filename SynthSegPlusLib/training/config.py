@@ -62,9 +62,12 @@ class TrainingConfig:
         Steps between log lines and between checkpoints.
     depends
         Weight files and architecture of frozen networks, by role (denoiser: tissue; quality: tissue, denoiser,
-        structure); each {"file": ..., "network": {...}}.
+        structure; structure with ``found_tissues``: tissue, denoiser); each {"file": ..., "network": {...}}.
     pairs
         Size of the bank of segmented degraded scans (denoiser and quality).
+    found_tissues
+        Share of S2's steps in which it is given the tissue classes that the frozen networks of ``depends`` find in the
+        scan (S1, and D where it is named), instead of the true ones.
     """
 
     role: str
@@ -88,6 +91,7 @@ class TrainingConfig:
     save_every: int = 100
     depends: Mapping[str, Any] = field(default_factory=dict)
     pairs: int = 200
+    found_tissues: float = 0.0
 
     def __post_init__(self) -> None:
         _choice("role", self.role, ROLES)
@@ -97,6 +101,11 @@ class TrainingConfig:
         for name in ("steps", "log_every", "save_every", "pairs"):
             if getattr(self, name) < 1:
                 raise OptionsError(f"{name} is {getattr(self, name)}; it must be at least 1.")
+        if not 0 <= self.found_tissues <= 1 or (self.found_tissues and self.role != "structure"):
+            raise OptionsError(
+                f"found_tissues is {self.found_tissues} in a training of the role {self.role}; it is a share from 0 "
+                f"to 1, and of S2 (structure) only."
+            )
         if not 0 <= self.ema < 1:
             raise OptionsError(f"ema is {self.ema}; it must lie in [0, 1).")
 

@@ -67,10 +67,11 @@ def _pair(
 def frozen_cascade(config: TrainingConfig) -> Callable[[np.ndarray], np.ndarray]:
     """The networks before the role, as a function from an image [x, y, z] to labels (uint8).
 
-    For the denoiser S1's tissue classes; for the quality network the channels of S1-D-S2, or of S1-S2 where the
-    configuration names no denoiser. `OptionsError` where it does not name the weights of the others.
+    For the denoiser S1's tissue classes; for S2 these too, or D's where the configuration names a denoiser; for the
+    quality network the channels of S1-D-S2, or of S1-S2 where it names no denoiser. `OptionsError` where it does not
+    name the weights of the others.
     """
-    needed = ("tissue",) if config.role == "denoiser" else ("tissue", "structure")
+    needed = ("tissue", "structure") if config.role == "quality" else ("tissue",)
     lacking = [role for role in needed if role not in config.depends]
     if lacking:
         raise OptionsError(f"The configuration names no weights for {', '.join(lacking)} under [depends]; add them.")

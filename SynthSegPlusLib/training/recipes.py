@@ -30,6 +30,10 @@ def make_generator(config: TrainingConfig, labels: Path, parcels: Path | None = 
 
 def make_task(config: TrainingConfig, generator: Generator, out: Path) -> Task:
     """The task of the configuration's role; denoiser and quality first make their bank of pairs in ``out``."""
+    if config.found_tissues:
+        from SynthSegPlusLib.training.pairs import frozen_cascade
+
+        return Structure(config, generator, frozen_cascade(config))
     if config.role in SEGMENTATION:
         return SEGMENTATION[config.role](config, generator)
     from SynthSegPlusLib.training.pairs import DenoiserPairs, QualityPairs, fill_bank

@@ -26,6 +26,7 @@ PREFIXES = {
     "quality": "qc",
 }
 _PERTURBATION = 7  # separates the seeds of the perturbation from those of the scan
+_FOUND = 8  # and those of the choice between true and found tissue classes
 
 
 class Task(Protocol):
@@ -99,16 +100,27 @@ class Tissue(_Segmentation):
         return sample.image[None, ..., None], sample.tissues()[None]
 
 
+@dataclass
 class Structure(_Segmentation):
-    """S2: a scan and its (perturbed) tissue classes to 33 structures."""
+    """S2: a scan and its tissue classes to 33 structures.
+
+    The tissue classes are the true ones, perturbed (paper); in a share of the steps (``found_tissues``) those that
+    ``find``, the frozen networks before S2, makes of the scan: S2 then learns how much of them to believe.
+    """
+
+    find: Callable[[np.ndarray], np.ndarray] | None = None
 
     def batch(self, seed: list[int]) -> tuple[Any, Any]:
         from keras import ops
 
         sample = self.generator.sample(seed)
         groups = self.spec.in_channels - 1
-        perturbed = perturb_partition(one_hot(sample.tissues(), groups), [*seed, _PERTURBATION], self.voxel)
-        inputs = ops.concatenate([sample.image[..., None], one_hot(perturbed, groups)], -1)
+        if np.random.default_rng([*seed, _FOUND]).random() < self.config.found_tissues:
+            assert self.find is not None
+            seen = ops.convert_to_tensor(self.find(ops.convert_to_numpy(sample.image)).astype(np.int32))
+        else:
+            seen = perturb_partition(one_hot(sample.tissues(), groups), [*seed, _PERTURBATION], self.voxel)
+        inputs = ops.concatenate([sample.image[..., None], one_hot(seen, groups)], -1)
         return inputs[None], sample.structures()[None]
 
 

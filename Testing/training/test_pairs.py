@@ -54,6 +54,25 @@ def test_denoiser_and_quality_train_on_their_bank(tmp_path, frozen, role, networ
     assert [path.stat().st_mtime_ns for path in files] == made
 
 
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_s2_is_given_the_tissues_that_s1_finds_when_asked(tmp_path, frozen, share):
+    settings = training_config({**config("structure", frozen).to_dict(), "found_tissues": share})
+    generator = Generator([phantom()], generator_config(GENERATOR))
+    inputs, _ = make_task(settings, generator, tmp_path).batch([3, 4])
+    seen = numpy(inputs)[0, ..., 1:].argmax(-1)
+    image = numpy(inputs)[0, ..., 0]
+    found = frozen_cascade(settings)(image)
+    assert np.array_equal(seen, found) == bool(share)
+    del frozen["denoiser"]
+    alone = training_config({**config("structure", frozen).to_dict(), "found_tissues": 1.0})
+    assert not np.array_equal(frozen_cascade(alone)(image), found)
+
+
+def test_only_s2_can_be_given_found_tissues(frozen):
+    with pytest.raises(OptionsError, match=r"found_tissues is 0\.5 in a training of the role quality"):
+        training_config({**config("quality", frozen).to_dict(), "found_tissues": 0.5})
+
+
 def test_a_cascade_without_weights_is_refused(frozen):
     del frozen["tissue"]
     with pytest.raises(OptionsError, match="no weights for tissue"):
