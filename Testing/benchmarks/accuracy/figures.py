@@ -137,17 +137,16 @@ def _degraded(rows: Rows) -> Any:
     names = [name for name in both[1] if name in both[0]]
     single, robust = (np.array([means[name] for name in names]) for means in both)
     low, high = bootstrap_interval(gain)
-    figure, axes = _figure(9, 4.4, 2)
+    figure, axes = _figure(10, 4.6, 2)
     axes[0].plot(single, robust, "o", color=COLOURS["robust"], markersize=4, alpha=0.7)
     _diagonal(axes[0], np.concatenate([single, robust]))
     axes[0].set(xlabel="mean Dice, S", ylabel="mean Dice, S1-D-S2 (robust)",
                 title=f"{len(gain)} strongly degraded scans")  # fmt: skip
     axes[1].hist(100 * gain, bins=24, color=COLOURS["robust"], alpha=0.8)
     axes[1].axvline(0, color="black", linewidth=1)
-    axes[1].axvspan(100 * low, 100 * high, color=COLOURS["fast"], alpha=0.45, label="95 % interval of the mean")
-    axes[1].set(xlabel="robust minus single (Dice points)", ylabel="scans",
+    axes[1].axvspan(100 * low, 100 * high, color=COLOURS["fast"], alpha=0.45)
+    axes[1].set(xlabel="robust minus single (Dice points)\nshaded: 95 % interval of the mean", ylabel="scans",
                 title=f"mean {100 * gain.mean():+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}]")  # fmt: skip
-    axes[1].legend(frameon=False, fontsize=8)
     return figure
 
 
@@ -194,7 +193,7 @@ def _volumes(rows: Rows, name: str, title: str, unit: float) -> Any:
     pairs = {mode: found for mode, found in pairs.items() if len(found)}
     if not pairs:
         return None
-    figure, (axis,) = _figure(5, 5)
+    figure, (axis,) = _figure(5, 5.6)
     _scatter(axis, pairs)
     axis.set(xlabel=f"true {title}", ylabel=f"measured {title}", title="Synthetic test scans")
     return figure
@@ -213,7 +212,7 @@ def _scatter(axis: Any, pairs: dict[str, np.ndarray]) -> None:
         axis.plot(found[:, 1], found[:, 0], MARKERS["synthetic" if mode == "robust" else "degraded"],
                   color=COLOURS[mode], markersize=5, alpha=0.75, label=label)  # fmt: skip
     _diagonal(axis, np.concatenate([found.ravel() for found in pairs.values()]))
-    axis.legend(frameon=False, fontsize=8, loc="upper left")
+    axis.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.14))
 
 
 def _real(rows: Rows, scans: Rows) -> Any:
@@ -222,7 +221,7 @@ def _real(rows: Rows, scans: Rows) -> Any:
     if not modes:
         return None
     names = list(dict.fromkeys(row["scan"] for row in rows))
-    figure, axes = _figure(13, 4.4, 3, width_ratios=[1.5, 1, 1])
+    figure, axes = _figure(13, 4.8, 3, width_ratios=[1.5, 1, 1])
     for number, mode in enumerate(modes):
         means = scan_means([row for row in rows if row["mode"] == mode])
         places = np.arange(len(names)) + (number - (len(modes) - 1) / 2) * 0.16

@@ -23,7 +23,7 @@ def write_overlay(path: Path, scan: Volume, result: Any) -> None:
     from matplotlib.figure import Figure
 
     image, labels = (canonical(volume) for volume in (result.resampled or scan, result.labels))
-    figure = Figure(figsize=(12, 2.2))
+    figure = Figure(figsize=(16, 2.8))
     FigureCanvasAgg(figure)
     figure.text(0.005, 0.5, _title(scan.name, result), fontsize=9, va="center")
     axes = figure.subplots(1, 6, gridspec_kw={"left": 0.17, "right": 1, "top": 1, "bottom": 0, "wspace": 0.01})
