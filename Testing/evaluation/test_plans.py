@@ -158,3 +158,14 @@ def test_a_planned_scan_is_made_alike_every_time(toy, small):
     assert one.about == {"map": "18", "contrast": "T2", "spacing": "3", "orientation": "sagittal"}
     assert one.image.data.shape == SMALL
     assert {3, 42, 2, 41} <= set(np.unique(one.truth))
+
+
+def test_degraded_scans_are_compared_without_mirror_images_in_either_mode(tmp_path):
+    from SynthSegPlusLib.inference import ModelSet
+    from Testing.benchmarks.accuracy.__main__ import without_flips
+    from Testing.inference.tiny import write_tiny_set
+
+    models = ModelSet.load(write_tiny_set(tmp_path, postprocessing={"flip_cascade": True, "structure_sigma": 0.3}))
+    rules = without_flips(models).postprocessing
+    assert (rules.flip_cascade, rules.structure_sigma) == (False, 0.3)
+    assert models.postprocessing.flip_cascade

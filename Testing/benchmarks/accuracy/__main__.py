@@ -11,6 +11,7 @@ A scan that OUT already has is not measured again, so a run that was stopped goe
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from pathlib import Path
 
 from SynthSegPlusLib.contract.errors import SynthSegPlusError
@@ -72,14 +73,22 @@ def measure(args: argparse.Namespace) -> None:
     claim(args.out, model_set)
     choose_backend(args.backend, args.device, args.threads)
     machine = {"backend": args.backend, "device": args.device, "threads": args.threads}
-    bench = Bench(model_set, args.modes or STUDY_MODES, args.out, **machine)
+    modes = args.modes or STUDY_MODES
+    bench = Bench(model_set, modes, args.out, **machine)
+    benches = {"degraded": Bench(without_flips(model_set), modes, args.out, **machine)}
     if args.labels:
         for part in (part for part in PLANS if part in args.parts):
             pair = part != "synthetic" and not args.modes
             limit = args.limit if args.limit or not args.full else len(PLANS[part]())
-            bench.synthetic(part, args.labels, args.parcels, limit, PAIR if pair else None)
+            benches.get(part, bench).synthetic(part, args.labels, args.parcels, limit, PAIR if pair else None)
     if args.scans and "real" in args.parts:
         bench.real(args.scans)
+
+
+def without_flips(model_set: ModelSet) -> ModelSet:
+    """The set whose cascade is not averaged with the mirror image, as its mode fast is not: a fair pair."""
+    rules = dataclasses.replace(model_set.postprocessing, flip_cascade=False)
+    return dataclasses.replace(model_set, postprocessing=rules)
 
 
 if __name__ == "__main__":
