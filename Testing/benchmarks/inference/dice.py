@@ -24,7 +24,7 @@ def measure(bench: Bench, precision: str, scan: Path | None, again: bool) -> Non
     if precision == BASE or (path.exists() and not again):
         return
     say(f"Dice of {precision} against {BASE}")
-    bundled = _bundled(bench, scan or nilearn_files()["scan"], precision)
+    bundled = _bundled(bench, scan or nilearn_files()["scan"], precision, [] if again else ["--resume"])
     report = {"chain": "dice", "precision": precision, "shape": list(bench.shape), "bundled set": bundled}
     fast = [bench.labels_of("fast", kind) for kind in (BASE, precision)]
     if all(file.exists() for file in fast):
@@ -32,14 +32,14 @@ def measure(bench: Bench, precision: str, scan: Path | None, again: bool) -> Non
     store(path, report)
 
 
-def _bundled(bench: Bench, scan: Path, precision: str) -> dict[str, object]:
+def _bundled(bench: Bench, scan: Path, precision: str, resume: list[str]) -> dict[str, object]:
     model_set = ModelSet.find()
     parcels = ["--parc"] if model_set.has("parcellation") else []
     maps = []
     for kind in (BASE, precision):
         out = bench.work / f"bundled_{kind}.nii.gz"
         run("command", "segment", "--i", scan, "--o", out, "--mode", model_set.best_mode, "--models", model_set.folder,
-            "--precision", kind, "--quiet", *parcels, *bench.machine.words())  # fmt: skip
+            "--precision", kind, "--quiet", *resume, *parcels, *bench.machine.words())  # fmt: skip
         maps.append(np.asarray(Volume.read(out).data))
     return {"name": model_set.name, "mode": model_set.best_mode, "scan": scan.name, **compare(*maps)}
 
