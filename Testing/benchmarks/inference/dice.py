@@ -13,9 +13,12 @@ import numpy as np
 
 from SynthSegPlusLib import ModelSet, Volume
 from SynthSegPlusLib.commands.demo import nilearn_files
+from SynthSegPlusLib.labels import structures
 from Testing.benchmarks.inference.whole import Bench, run, say, store
 
 BASE = "float32"
+
+LEFT_CORTEX, RIGHT_CORTEX = (structures("2.0").cortex[side] for side in ("left", "right"))
 
 
 def measure(bench: Bench, precision: str, scan: Path | None, again: bool) -> None:
@@ -41,7 +44,9 @@ def _bundled(bench: Bench, scan: Path, precision: str, resume: list[str]) -> dic
         run("command", "segment", "--i", scan, "--o", out, "--mode", model_set.best_mode, "--models", model_set.folder,
             "--precision", kind, "--quiet", *resume, *parcels, *bench.machine.words())  # fmt: skip
         maps.append(np.asarray(Volume.read(out).data))
-    return {"name": model_set.name, "mode": model_set.best_mode, "scan": scan.name, **compare(*maps)}
+    whole = [np.where(found >= 1000, np.where(found < 2000, LEFT_CORTEX, RIGHT_CORTEX), found) for found in maps]
+    return {"name": model_set.name, "mode": model_set.best_mode, "scan": scan.name, **compare(*maps),
+            "structures": compare(*whole)}  # fmt: skip
 
 
 def compare(ours: np.ndarray, theirs: np.ndarray) -> dict[str, float]:

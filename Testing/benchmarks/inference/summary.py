@@ -99,9 +99,12 @@ def _judged(case: dict[str, Any]) -> str:
 
 
 def _dice(report: dict[str, Any]) -> str:
+    inside = report.get("bundled set", {}).get("structures")
+    found_in = {**report, **({"bundled set, parcels as cortex": inside} if inside else {})}
     words = [f"{kind}: mean Dice {found['mean_dice']}, smallest {found['smallest_dice']}, "
              f"{100 * found['voxels_that_differ']:.2f} % of the brain's voxels differ"
-             for kind in ("bundled set", "stand-in, fast") if (found := report.get(kind))]  # fmt: skip
+             for kind in ("bundled set, parcels as cortex", "bundled set", "stand-in, fast")
+             if (found := found_in.get(kind))]  # fmt: skip
     return f"- {report['precision']} against float32 - " + "; ".join(words) + "."
 
 
