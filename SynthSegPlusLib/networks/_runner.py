@@ -115,7 +115,7 @@ class Regressor:
         Raises `Cancelled` and `InputError` as `Network.slabs` does.
         """
         inputs = _checked(self.spec, Inputs(groups=groups, n_groups=self.spec.in_channels))
-        tick = _tick(self._lean.work(inputs.shape), progress, cancelled)
+        tick = _tick(self._lean.work(inputs), progress, cancelled)
         with on_device(self.device):
             return _numpy(self._lean.run(inputs, tick))
 

@@ -21,6 +21,7 @@ from SynthSegPlusLib.networks.lean._body import (
 )
 from SynthSegPlusLib.networks.lean._layers import Activation, Affine, Arithmetic, Convolutions
 from SynthSegPlusLib.networks.lean._norms import Norms, Statistics
+from SynthSegPlusLib.networks.lean._repeats import Runs, Shortened, after_pooling, repeated_planes
 from SynthSegPlusLib.networks.lean._stream import concatenated, regroup, windows
 
 
@@ -68,28 +69,48 @@ class LeanRegressor(Body):
     def _layer(self, values: dict[str, np.ndarray], activation: Activation, norm: Affine | None = None) -> Convolutions:
         return Convolutions(self.arithmetic, [values["kernel"]], [False], values["bias"], activation, norm)
 
-    def work(self, shape: tuple[int, int, int]) -> float:
+    def _reach(self) -> int:
+        """Planes that the convolutions of one level see on either side, one after the other."""
+        return self.spec.convolutions * (self.spec.kernel // 2)
+
+    def _plan(self, inputs: Inputs) -> list[Shortened]:
+        """What of each level is computed, the rest being repeated planes."""
+        runs: tuple[Runs, ...] = ((), (), ()) if inputs.groups is None else repeated_planes(inputs.groups)
+        found = []
+        for level in range(self.spec.levels):
+            shape = tuple(length >> level for length in inputs.shape)
+            found.append(Shortened.of(shape, runs, self._reach()))
+            runs = tuple(after_pooling(own, self._reach()) for own in runs)
+        return found
+
+    def work(self, inputs: Inputs) -> float:
         """What the ticks of one run add up to."""
-        voxels = float(np.prod(shape))
         layers = [[*convolutions] for convolutions in self._convolutions]
         for level, fork in enumerate(self._forks):
             layers[level].append(fork)
-        total = sum(layer.size * voxels / 8**level for level, found in enumerate(layers) for layer in found)
-        return total + sum(layer.size for layer in self._final) * voxels / 8 ** len(self._pools)
+        voxels = [float(np.prod(level.shape)) for level in self._plan(inputs)]
+        total = sum(layer.size * count for count, found in zip(voxels, layers, strict=True) for layer in found)
+        return total + sum(layer.size for layer in self._final) * float(np.prod(inputs.shape)) / 8 ** len(self._pools)
 
     def run(self, inputs: Inputs, tick: Tick) -> Any:
         """Raw scores, a tensor [n_outputs], float32."""
         from keras import ops
 
-        chunks: Iterable[Any] = self.source(inputs)
+        plan = self._plan(inputs)
+        chunks: Iterable[Any] = []
         for level, layers in enumerate(self._convolutions):
-            chunks = regroup(consumed(chunks) if level else chunks, self.planes(inputs.shape, level))
-            large = self.is_large(inputs.shape, level)
+            part = plan[level]
+            shape = (part.shape[0] << level, part.shape[1] << level, part.shape[2] << level)
+            source = part.take(consumed(chunks)) if level else self.source(_taken_inputs(inputs, part))
+            chunks = regroup(source, self.planes(shape, level))
+            large = self.is_large(shape, level)
             if self._published:
                 chunks = self._residual(layers, self._forks[level], chunks, tick, large)
             else:
                 for layer in layers:
                     chunks = convolved(layer, chunks, tick, large)
+            if not part.is_whole:
+                chunks = regroup(part.restore(chunks), self.planes(inputs.shape, level))
             found, poolable = Statistics(), level < len(self._pools)
             chunks = self._norms.watched(self._down(level), chunks, found)
             chunks = list(pooled(self._pools[level], chunks) if poolable else chunks)
@@ -124,3 +145,10 @@ class LeanRegressor(Body):
                 features = both.shape[-1] // 2
                 waiting.append(both[..., features:])
                 yield both[..., :features]
+
+
+def _taken_inputs(inputs: Inputs, part: Shortened) -> Inputs:
+    """The kept planes of a label map; a plan keeps everything where there are other channels."""
+    if inputs.groups is None or part.is_whole:
+        return inputs
+    return Inputs(groups=inputs.groups[np.ix_(*part.kept)], n_groups=inputs.n_groups)
