@@ -79,7 +79,7 @@ class Cascade:
         averages = mode == "default" and self.rules.flip != "none"
         with self.stages.stage(STAGE_TITLES["segmenter"]):
             if averages:
-                return self._gather(role, lambda net: self._averaged(net, self.table.partners, sigma)), None
+                return self._gather(role, lambda net: self.averaged(net, self.table.partners, sigma)), None
             if mode != "s-d":
                 return self._gather(role, lambda net: self._smoothed(net, inputs, sigma)), None
             dense = self.pool.run(role, lambda net: self._dense(self._smoothed(net, inputs, sigma)))
@@ -95,8 +95,8 @@ class Cascade:
         sigma = self.rules.structure_sigma
 
         def structures_of(net: Any) -> Slabs:
-            if self._flips_cascade:
-                return self._averaged(net, self.table.partners, sigma, groups)
+            if self.flips_cascade:
+                return self.averaged(net, self.table.partners, sigma, groups, n_tissues)
             return self._smoothed(net, inputs, sigma)
 
         with self.stages.stage(STAGE_TITLES["structure"]):
@@ -106,16 +106,17 @@ class Cascade:
         return self._correct(dense)
 
     @property
-    def _flips_cascade(self) -> bool:
+    def flips_cascade(self) -> bool:
+        """Whether S1, S2 and S3 are averaged with the mirror image."""
         return self.rules.flip_cascade and self.rules.flip != "none"
 
     def _tissue_groups(self, n_tissues: int) -> np.ndarray:
-        if not self._flips_cascade:
+        if not self.flips_cascade:
             return self._argmax("tissue", Inputs(image=self.conformed.image))
         found = np.zeros(self.conformed.image.shape, np.uint8)
 
         def run(net: Any) -> np.ndarray:
-            for planes, slab in self._averaged(net, np.arange(n_tissues), 0.0):
+            for planes, slab in self.averaged(net, np.arange(n_tissues), 0.0):
                 found[planes] = slab.argmax(axis=-1)
             return found
 
@@ -140,17 +141,18 @@ class Cascade:
     def _smoothed(self, net: Any, inputs: Inputs, sigma: float) -> Iterator[tuple[slice, np.ndarray]]:
         return smooth_slabs(net.slabs(inputs, self.stages.update, self.stages.is_cancelled), sigma)
 
-    def _averaged(
-        self, net: Any, partners: np.ndarray, sigma: float, groups: np.ndarray | None = None
+    def averaged(
+        self, net: Any, partners: np.ndarray, sigma: float, groups: np.ndarray | None = None, n_groups: int = 0
     ) -> Iterator[tuple[slice, np.ndarray]]:
         """Posteriors of the scan and of its mirror image, averaged: the only time that all channels are dense.
 
-        partners: the channel that each has in the mirror. groups: tissue classes that the network is also given.
+        partners: the channel that each has in the mirror. groups: classes, below ``n_groups``, that
+        the network is also given.
         """
         image, update, cancelled = self.conformed.image, self.stages.update, self.stages.is_cancelled
 
         def inputs(image: np.ndarray, groups: np.ndarray | None) -> Inputs:
-            return Inputs(image=image, groups=groups, n_groups=0 if groups is None else len(self.model_set.tissues))
+            return Inputs(image=image, groups=groups, n_groups=n_groups)
 
         inner = self.conformed.inner[0] if self.rules.flip == "scan" else slice(0, len(image))
         last = inner.start + inner.stop - 1

@@ -10,6 +10,7 @@ import numpy as np
 from SynthSegPlusLib.inference._cascade import STAGE_TITLES, Cascade, Segmented
 from SynthSegPlusLib.inference._parcels import ConditionalRule, Parcels, PublishedRule
 from SynthSegPlusLib.inference._smoothing import smooth_slabs
+from SynthSegPlusLib.labels import parcels
 from SynthSegPlusLib.networks import Inputs
 
 MakeRule = Callable[[], PublishedRule | ConditionalRule]
@@ -24,11 +25,10 @@ def prepare_parcellation(cascade: Cascade, found: Segmented, final: np.ndarray) 
     published = cascade.model_set.parcel_rule.combination == "published"
     make_rule = _published(cascade, final, sides) if published else _conditional(found, final, sides)
     mask = np.isin(found.channels, sides).astype(np.uint8)
-    inputs = Inputs(image=cascade.conformed.image, groups=mask, n_groups=2)
 
     def run() -> Parcels:
         with cascade.stages.stage(STAGE_TITLES["parcellation"]):
-            return cascade.pool.run("parcellation", lambda net: _join(cascade, make_rule(), net, inputs))
+            return cascade.pool.run("parcellation", lambda net: _join(cascade, make_rule(), net, mask))
 
     return run
 
@@ -46,17 +46,20 @@ def _conditional(found: Segmented, final: np.ndarray, sides: list[int]) -> MakeR
     return lambda: ConditionalRule(index, soft, hard, final.shape[1] * final.shape[2])
 
 
-def _join(cascade: Cascade, rule: PublishedRule | ConditionalRule, net: Any, inputs: Inputs) -> Parcels:
-    slabs = _posteriors(cascade, net, inputs)
+def _join(cascade: Cascade, rule: PublishedRule | ConditionalRule, net: Any, mask: np.ndarray) -> Parcels:
+    slabs = _posteriors(cascade, net, mask)
     if cascade.model_set.working_resolution_mm != 1:
         slabs = cascade.on_output(np.concatenate([slab for _, slab in slabs]))
     rule.add(slabs)
     return rule.result()
 
 
-def _posteriors(cascade: Cascade, net: Any, inputs: Inputs) -> Iterator[tuple[slice, np.ndarray]]:
+def _posteriors(cascade: Cascade, net: Any, mask: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
     options = cascade.options
     # The reference forgets to smooth the parcels when quality is asked for too.
     forgets = options.compatibility and options.quality
     sigma = 0.0 if forgets else cascade.rules.parcellation_sigma
+    if cascade.flips_cascade:
+        return cascade.averaged(net, parcels().partners, sigma, mask, 2)
+    inputs = Inputs(image=cascade.conformed.image, groups=mask, n_groups=2)
     return smooth_slabs(net.slabs(inputs, cascade.stages.update, cascade.stages.is_cancelled), sigma)

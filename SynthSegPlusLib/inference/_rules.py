@@ -34,8 +34,8 @@ class Postprocessing:
         the "padded" grid, as the reference does, or of the "scan" (then a mirrored scan gives the mirrored
         result exactly); or "none".
     flip_cascade
-        Whether S1 and S2 are averaged in the same way in the modes of the cascade. The paper's are not; small networks
-        gain from it.
+        Whether S1 and S2, in the modes of the cascade, and S3 are averaged in the same way. The paper's are not; small
+        networks gain from it.
     foreground_threshold
         The largest component of voxels whose foreground probability exceeds this is kept.
     posterior_threshold

@@ -46,7 +46,7 @@ def write_model_set(
 
     ``grid`` is R's input in voxels of ``resolution`` mm; the scan is padded to ``multiple`` voxels. ``view_mm`` is the
     box about the brain (R, A, S) that the networks saw in training, None where it was anywhere in the head.
-    ``flip_cascade`` averages S1 and S2 with the mirror image.
+    ``flip_cascade`` averages S1, S2 and S3 with the mirror image.
     """
     if not roles:
         raise OptionsError("A model set needs at least one trained network; name role=weights.h5.")

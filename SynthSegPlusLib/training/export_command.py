@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--configs", required=True, metavar="DIR|SET", help="folder or bundled set of configurations")
     parser.add_argument("--weights", required=True, nargs="+", metavar="ROLE=FILE", help="trained weight files")
     parser.add_argument("--rank", type=int, default=1, help="among bundled sets the highest is the default")
-    parser.add_argument("--flip-cascade", action="store_true", help="average S1 and S2 with the mirror image")
+    parser.add_argument("--flip-cascade", action="store_true", help="average S1, S2, S3 with the mirror image")
     parser.add_argument("--dtype", choices=("float16", "float32"), default="float16")
 
 

@@ -14,9 +14,9 @@ from Testing.inference.tiny import scan, write_tiny_set
 
 
 def lopsided(folder, flip_cascade):
-    """A tiny set whose S1 and S2 prefer one side."""
+    """A tiny set whose S1, S2 and S3 prefer one side."""
     write_tiny_set(folder, postprocessing={"foreground_threshold": 0.25, "flip_cascade": flip_cascade})
-    for role in ("tissue", "structure"):
+    for role in ("tissue", "structure", "parcellation"):
         with h5py.File(folder / f"{role}.h5", "r+") as file:
             names = []
             file.visit(lambda name, names=names: names.append(name) if name.endswith("kernel:0") else None)
@@ -28,7 +28,7 @@ def lopsided(folder, flip_cascade):
 
 def labels_and_volumes(models, volume, mode):
     result = Segmenter(models, mode=mode, device="cpu", parcellation=True).segment(volume)
-    return result.labels.data, {row.label: row.volume_mm3 for row in result.volumes}
+    return result.parcellation.data, {row.label: row.volume_mm3 for row in result.volumes}
 
 
 @pytest.mark.parametrize("mode", ["robust", "s1-s2-d"])
@@ -37,7 +37,7 @@ def test_averaged_with_its_mirror_image_a_lopsided_cascade_mirrors(tmp_path, mod
     labels, volumes = labels_and_volumes(models, scan(), mode)
     mirror, mirror_volumes = labels_and_volumes(models, mirrored(scan()), mode)
     assert len(np.unique(labels)) > 3
-    assert np.array_equal(swapped(mirror), labels[::-1])
+    assert (swapped(mirror) != labels[::-1]).mean() < 1e-3  # ties are broken by the order of the labels
     for label, volume in volumes.items():
         if label < 1000:
             partner = structures("2.0")[label].partner
