@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -35,7 +36,7 @@ def _norm(name: str, features: int, kind: Norm) -> WeightedLayer:
 
 
 @dataclass(frozen=True)
-class _Spec:
+class _Spec(ABC):
     """What U-Net and regressor descriptions have in common."""
 
     def to_dict(self) -> dict[str, Any]:
@@ -56,9 +57,9 @@ class _Spec:
             )
         return cls(**values)
 
+    @abstractmethod
     def layers(self) -> Iterator[WeightedLayer]:
         """Every layer with weights, from input to output."""
-        raise NotImplementedError
 
     def parameters(self) -> int:
         """Number of weights, moving statistics included."""

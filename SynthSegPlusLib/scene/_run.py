@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +45,7 @@ class Request:
         }
 
 
-class _Command:
+class _Command(ABC):
     """A command about a scan: the scan is written in a thread, then the worker is asked."""
 
     def __init__(self, kind: str, engine: Engine, inputNode: Any, fields: Mapping[str, Any],
@@ -102,11 +103,13 @@ class _Command:
         self._failed(error)
         self._job.discard()
 
+    @abstractmethod
     def _done(self, values: Any) -> object:
-        raise NotImplementedError
+        """The worker answered."""
 
+    @abstractmethod
     def _failed(self, error: SynthSegPlusError) -> None:
-        raise NotImplementedError
+        """The command ended with an error, here or in the worker."""
 
 
 class Check(_Command):

@@ -132,11 +132,16 @@ def test_apply_asks_first_and_a_no_leaves_the_panel_usable_with_the_reason(needi
     assert len(asked) == 2
 
 
-def test_after_a_yes_the_packages_come_and_the_run_begins(needing, slicer_host, monkeypatch, tmp_path):
+def agree_to_wheels(needing, monkeypatch, folder):
+    """The packages lie in a folder, and the person will say yes to installing them."""
     answer(monkeypatch, agreed=True)
     for name in ("ssp_common", "ssp_tensorflow"):
-        make_wheel(tmp_path / "wheels", name)
-    needing.ui.wheelsEdit.currentPath = str(tmp_path / "wheels")
+        make_wheel(folder, name)
+    needing.ui.wheelsEdit.currentPath = str(folder)
+
+
+def test_after_a_yes_the_packages_come_and_the_run_begins(needing, slicer_host, monkeypatch, tmp_path):
+    agree_to_wheels(needing, monkeypatch, tmp_path / "wheels")
     needing.ui.applyButton.click()
     assert "Installing" in needing.ui.stageLabel.text
     assert needing.ui.cancelButton.enabled
@@ -149,10 +154,7 @@ def test_after_a_yes_the_packages_come_and_the_run_begins(needing, slicer_host, 
 
 
 def test_install_alone_installs_and_runs_nothing(needing, slicer_host, monkeypatch, tmp_path):
-    answer(monkeypatch, agreed=True)
-    for name in ("ssp_common", "ssp_tensorflow"):
-        make_wheel(tmp_path / "wheels", name)
-    needing.ui.wheelsEdit.currentPath = str(tmp_path / "wheels")
+    agree_to_wheels(needing, monkeypatch, tmp_path / "wheels")
     needing.ui.installButton.click()
     assert slicer_host.wait_until(lambda: "packages are installed" in needing.ui.stageLabel.text, 300)
     assert needing.ui.applyButton.enabled
