@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 _MOMENTUM = 0.01  # torch's convention: 1 - Keras' momentum of 0.99
@@ -52,7 +53,7 @@ class TorchStep:
         self.model.zero_grad()
         with torch.autocast(inputs.device.type, self.half or torch.bfloat16, enabled=self.half is not None):
             predicted = forward(self.model, inputs, self.training)
-        loss = self.loss(targets, predicted.float())
+        loss = self.loss(targets, predicted)
         loss.backward()
         with torch.no_grad():
             self.optimizer.apply([variable.value.grad for variable in variables], variables)
@@ -67,25 +68,30 @@ def forward(model: Any, inputs: Any, training: bool = False) -> Any:
     values = {id(model.inputs[0]): first}
     for layer in model.layers:
         node = layer._inbound_nodes[0]
-        if node.input_tensors:
-            given = [values[id(tensor)] for tensor in node.input_tensors]
+        if not node.input_tensors:
+            continue
+        given = [values[id(tensor)] for tensor in node.input_tensors]
+        if _is_upsampled_for_concatenation(layer):
+            values[id(node.output_tensors[0])] = _Upsampled(*given)
+        else:
             values[id(node.output_tensors[0])] = _LAYERS[type(layer).__name__](layer, training, *given)
     out = values[id(model.outputs[0])]
     return out.permute(0, 2, 3, 4, 1) if out.ndim == 5 else out
 
 
-def _activate(layer: Any, x: Any) -> Any:
+def _activate(layer: Any, x: Any, inplace: bool = False) -> Any:
     from torch.nn import functional
 
     name = layer.activation.__name__
-    return x if name == "linear" else {"elu": functional.elu, "relu": functional.relu}[name](x)  # type: ignore[operator]
+    return x if name == "linear" else {"elu": functional.elu, "relu": functional.relu}[name](x, inplace=inplace)  # type: ignore[operator]
 
 
 def _convolve(layer: Any, training: bool, x: Any) -> Any:
     from torch.nn import functional
 
     kernel = layer.kernel.value.permute(4, 3, 0, 1, 2)
-    return _activate(layer, functional.conv3d(x, kernel, layer.bias.value, padding=layer.kernel_size[0] // 2))
+    convolved = functional.conv3d(x, kernel, layer.bias.value, padding=layer.kernel_size[0] // 2)
+    return _activate(layer, convolved, inplace=True)  # a convolution's gradient does not need its own result
 
 
 def _normalise(layer: Any, training: bool, x: Any) -> Any:
@@ -116,10 +122,29 @@ def _functional(name: str, **options: Any) -> Callable[..., Any]:
     return call
 
 
+@dataclass
+class _Upsampled:
+    """A tensor that is to be upsampled where it is concatenated."""
+
+    low: Any
+
+
+def _is_upsampled_for_concatenation(layer: Any) -> bool:
+    users = [node.operation for node in layer._outbound_nodes]
+    return type(layer).__name__ == "UpSampling3D" and [type(user).__name__ for user in users] == ["Concatenate"]
+
+
 def _concatenate(layer: Any, training: bool, *given: Any) -> Any:
     import torch
 
-    return torch.cat(given, 1)
+    waiting = [isinstance(one, _Upsampled) for one in given]
+    if not any(waiting):
+        return torch.cat(given, 1)
+    from SynthSegPlusLib.training._torch_upsample import UpsampleConcatenate
+
+    place = waiting.index(True)
+    low, skip = given[place].low, given[1 - place]
+    return UpsampleConcatenate.apply(low, skip.to(low.dtype), place == 0)  # type: ignore[no-untyped-call]
 
 
 _LAYERS: dict[str, Callable[..., Any]] = {

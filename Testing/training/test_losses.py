@@ -93,3 +93,41 @@ def test_the_cross_entropy_over_labelled_voxels_ignores_what_is_said_of_the_back
     assert number("combined", logits) - without == pytest.approx(
         -(np.log(0.8) + np.log(0.25) + 6 * np.log(1 / 3)) / 8, rel=1e-5
     )
+
+
+@pytest.mark.parametrize("name", ["combined", "labelled", "dice"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_loss_for_torch_and_its_gradient_are_those_of_the_formula(name, precision):
+    import torch
+
+    from SynthSegPlusLib.training import _torch_loss
+
+    rng = np.random.default_rng(3)
+    labels = torch.from_numpy(rng.integers(0, 7, (1, 30, 30, 20)))  # two blocks and a rest; the last label is absent
+    values = torch.from_numpy(rng.normal(0, 3, (1, 30, 30, 20, 8)).astype(np.float32)).to(getattr(torch, precision))
+    logits = values.clone().requires_grad_()
+    loss = _torch_loss.segmentation_loss(labels, logits, name, 0.3)
+    (1.7 * loss).backward()
+    step, places = 1e-2, [(0, 3, 4, 5, 6), (0, 29, 29, 19, 0), (0, 14, 2, 7, 7)]
+
+    def formula(values):
+        labels_, logits_ = labels.numpy()[0].ravel(), values.double().numpy().reshape(-1, 8)
+        p = np.exp(logits_ - logits_.max(-1, keepdims=True))
+        p /= p.sum(-1, keepdims=True)
+        g = np.eye(8)[labels_]
+        epsilon = 1e-7 if name == "dice" else 1e-3
+        dice = (2 * (g * p).sum(0) + epsilon) / (g.sum(0) + (p**2).sum(0) + epsilon)
+        if name == "dice":
+            return 1 - dice.mean()
+        entropy = -np.log(np.maximum((g * p).sum(-1), 1e-7))
+        return 1 - dice[g.any(0)].mean() + 0.3 * entropy[labels_ > 0 if name == "labelled" else slice(None)].mean()
+
+    assert loss.item() == pytest.approx(formula(values), rel=1e-5)
+    for place in places:
+        plus, minus = values.double(), values.double()
+        plus, minus = plus.clone(), minus.clone()
+        plus[place] += step
+        minus[place] -= step
+        expected = 1.7 * (formula(plus) - formula(minus)) / (2 * step)
+        tolerance = {"float32": 1e-3, "bfloat16": 2e-2}[precision]
+        assert logits.grad[place].item() == pytest.approx(expected, rel=tolerance, abs=1e-9)

@@ -1,0 +1,60 @@
+"""Training on torch by torch's own operators: the numbers of the Keras model, and of torch's plain operators."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+
+@pytest.mark.parametrize("low_first", [True, False])
+def test_upsampling_into_a_concatenation_equals_doing_one_after_the_other(low_first):
+    from SynthSegPlusLib.training._torch_upsample import UpsampleConcatenate
+
+    generator = torch.Generator().manual_seed(1)
+    low, skip = (
+        torch.randn(shape, generator=generator).contiguous(memory_format=torch.channels_last_3d).requires_grad_()
+        for shape in ((1, 4, 3, 4, 5), (1, 2, 6, 8, 10))
+    )
+    found = UpsampleConcatenate.apply(low, skip, low_first)
+    upsampled = torch.nn.functional.interpolate(low, scale_factor=2, mode="nearest")
+    expected = torch.cat([upsampled, skip] if low_first else [skip, upsampled], 1)
+    assert torch.equal(found, expected)
+    weights = torch.randn(found.shape, generator=generator)
+    ours = torch.autograd.grad((found * weights).sum(), (low, skip))
+    theirs = torch.autograd.grad((expected * weights).sum(), (low, skip))
+    for one, other in zip(ours, theirs, strict=True):
+        assert torch.allclose(one, other, atol=1e-5)
+    assert found.is_contiguous(memory_format=torch.channels_last_3d)
+
+
+FORWARD = """
+import keras, numpy as np, torch
+from SynthSegPlusLib.networks import RegressorSpec, UNetSpec, build_regressor, build_unet
+from SynthSegPlusLib.training._torch import forward
+
+assert keras.backend.backend() == "torch"
+shape = (16, 16, 8)
+specs = [UNetSpec("unet", 2, 5, features=4, levels=3, skips=skips, norm="instance") for skips in ("all", "none")]
+models = [build_unet(spec, False, shape) for spec in specs]
+models.append(build_regressor(RegressorSpec("qc", 2, 3, features=4, levels=3, variant="paper"), shape))
+models.append(build_regressor(RegressorSpec("qc", 2, 3, features=4, levels=3), shape))
+image = torch.from_numpy(np.random.default_rng(2).normal(size=(1, *shape, 2)).astype(np.float32))
+with torch.no_grad():
+    for model in models:
+        print(float((forward(model, image) - model(image, training=False)).abs().max()))
+"""
+
+
+def test_a_forward_pass_is_that_of_the_keras_model():
+    environment = {**os.environ, "KERAS_BACKEND": "torch"}
+    command = [sys.executable, "-c", FORWARD]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    differences = [float(line) for line in done.stdout.split()]
+    assert len(differences) == 4
+    assert max(differences) < 1e-4
