@@ -118,7 +118,7 @@ def _looks_first(choice: Choice) -> bool:
 
 
 def _shape(role: Role, grids: Grids, choice: Choice) -> Shape:
-    return choice.model_set.quality.grid if isinstance(role.network, RegressorSpec) else grids.working
+    return choice.model_set.quality.input_shape if isinstance(role.network, RegressorSpec) else grids.working
 
 
 def _averages(choice: Choice, role: str) -> bool:

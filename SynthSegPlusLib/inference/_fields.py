@@ -17,7 +17,8 @@ class Fields:
             raise ModelError(f"In {path}, {place or 'the description'} is not a JSON object; correct the file.")
         self.values, self.path, self.place = values, path, place
 
-    def _wrong(self, key: str, problem: str) -> ModelError:
+    def wrong(self, key: str, problem: str) -> ModelError:
+        """The error that says what is wrong with an entry."""
         name = f"{self.place}.{key}" if self.place else key
         return ModelError(f"In {self.path}, {name} {problem}; correct the file or choose another model set.")
 
@@ -25,32 +26,32 @@ class Fields:
         """Refuse entries that are not known: a misspelt option must not be ignored in silence."""
         unknown = sorted(set(self.values) - set(known))
         if unknown:
-            raise self._wrong(unknown[0], f"is unknown (known are {', '.join(known)})")
+            raise self.wrong(unknown[0], f"is unknown (known are {', '.join(known)})")
 
     def text(self, key: str, default: str | None = None, choices: Sequence[str] = ()) -> str:
         value = self._get(key, default)
         if not isinstance(value, str):
-            raise self._wrong(key, f"is {value!r} where text is needed")
+            raise self.wrong(key, f"is {value!r} where text is needed")
         if choices and value not in choices:
-            raise self._wrong(key, f"is {value!r}; it can be {', '.join(choices)}")
+            raise self.wrong(key, f"is {value!r}; it can be {', '.join(choices)}")
         return value
 
     def number(self, key: str, default: float | None = None, low: float = 0.0, high: float = float("inf")) -> float:
         value = self._get(key, default)
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
-            raise self._wrong(key, f"is {value!r} where a number from {low:g} to {high:g} is needed")
+            raise self.wrong(key, f"is {value!r} where a number from {low:g} to {high:g} is needed")
         return float(value)
 
     def whole(self, key: str, default: int | None = None, low: int = 0) -> int:
         value = self._get(key, default)
         if isinstance(value, bool) or not isinstance(value, int) or value < low:
-            raise self._wrong(key, f"is {value!r} where a whole number of {low} or more is needed")
+            raise self.wrong(key, f"is {value!r} where a whole number of {low} or more is needed")
         return value
 
     def flag(self, key: str, default: bool) -> bool:
         value = self._get(key, default)
         if not isinstance(value, bool):
-            raise self._wrong(key, f"is {value!r} where true or false is needed")
+            raise self.wrong(key, f"is {value!r} where true or false is needed")
         return value
 
     def wholes(self, key: str, length: int | None = None) -> tuple[int, ...]:
@@ -58,7 +59,7 @@ class Fields:
         value = self.values.get(key, [])
         fits = isinstance(value, list) and all(isinstance(n, int) and not isinstance(n, bool) for n in value)
         if not fits or (length is not None and len(value) != length):
-            raise self._wrong(key, f"is {value!r} where a list of {length or ''} whole numbers is needed")
+            raise self.wrong(key, f"is {value!r} where a list of {length or ''} whole numbers is needed")
         return tuple(value)
 
     def part(self, key: str) -> Fields:
@@ -68,5 +69,5 @@ class Fields:
     def _get(self, key: str, default: Any) -> Any:
         value = self.values.get(key, default)
         if value is None:
-            raise self._wrong(key, "is missing")
+            raise self.wrong(key, "is missing")
         return value

@@ -12,7 +12,7 @@ from SynthSegPlusLib.inference._parcellate import prepare_parcellation
 from SynthSegPlusLib.inference._parcels import Parcels
 from SynthSegPlusLib.inference._soft import SoftLabels
 from SynthSegPlusLib.inference.measures import intracranial_volume, parcel_volumes, table_of
-from SynthSegPlusLib.inference.quality import denoiser_agreement, regressor_input, report_of
+from SynthSegPlusLib.inference.quality import denoiser_agreement, quality_inputs, report_of
 
 
 @dataclass
@@ -59,8 +59,8 @@ class Measured:
 def _score(cascade: Cascade, found: Segmented) -> QualityReport:
     model_set = cascade.model_set
     with cascade.stages.stage(STAGE_TITLES["quality"]):
-        regions = regressor_input(found.channels, cascade.table, model_set.qc_regions, model_set.quality)
+        inputs = quality_inputs(found.channels, cascade.table, model_set.qc_regions, model_set.quality)
         raw = cascade.pool.run(
-            "quality", lambda net: net.predict(regions, cascade.stages.update, cascade.stages.is_cancelled)
+            "quality", lambda net: net.predict(inputs, cascade.stages.update, cascade.stages.is_cancelled)
         )
     return report_of(raw, model_set.qc_regions, cascade.options.qc_threshold)

@@ -30,7 +30,7 @@ def needed_memory(model_set: ModelSet, roles: tuple[str, ...], options: SegmentO
     needs = []
     for role in roles:
         network = model_set.require(role).network
-        shape = model_set.quality.grid if isinstance(network, RegressorSpec) else grid
+        shape = model_set.quality.input_shape if isinstance(network, RegressorSpec) else grid
         held = 0 if role in ("tissue", "quality", "parcellation") and not options.posteriors else posteriors
         held += dense if role.startswith("segmenter") or role in ("structure", "denoiser") else 0
         needs.append(estimate_memory(network, shape, options.precision) + held)

@@ -86,17 +86,30 @@ class QualityRule:
     ignored_channels
         The same as channel *numbers*. The published models were trained so: their box ignores channel 24
         where label 24 was meant, and their scores depend on it.
+    cell
+        Side of the cells, in voxels, that R works on. With 1 it sees the region of every voxel, as the published and
+        the paper's do; with more the share of each region in every cell, at a small part of the work.
     """
 
     grid: tuple[int, int, int] = (224, 224, 224)
     ignored_labels: tuple[int, ...] = ()
     ignored_channels: tuple[int, ...] = ()
+    cell: int = 1
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Cells of R's input along each axis."""
+        return tuple(side // self.cell for side in self.grid)  # type: ignore[return-value]
 
     @classmethod
     def read(cls, fields: Fields) -> QualityRule:
-        fields.only("grid", "ignored_labels", "ignored_channels")
+        fields.only("grid", "ignored_labels", "ignored_channels", "cell")
         grid = fields.wholes("grid", 3) if "grid" in fields.values else cls.grid
-        return cls(grid, fields.wholes("ignored_labels"), fields.wholes("ignored_channels"))  # type: ignore[arg-type]
+        cell = fields.whole("cell", 1, low=1)
+        if any(side % cell for side in grid):
+            raise fields.wrong("cell", f"is {cell} and does not divide the sides of the grid {list(grid)}")
+        labels, channels = fields.wholes("ignored_labels"), fields.wholes("ignored_channels")
+        return cls(grid, labels, channels, cell)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)

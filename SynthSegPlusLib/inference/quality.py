@@ -10,6 +10,7 @@ import numpy as np
 from SynthSegPlusLib.contract import QualityReport, RegionScore, Verdict
 from SynthSegPlusLib.inference._rules import QualityRule
 from SynthSegPlusLib.labels import Grouping, LabelTable
+from SynthSegPlusLib.networks import Inputs
 
 
 def ignored_channels(rule: QualityRule, table: LabelTable) -> tuple[int, ...]:
@@ -54,6 +55,25 @@ def regressor_input(
     """Region of every voxel of the box that R sees, uint8 of the rule's grid, from a channel map uint8 [X, Y, Z]."""
     low, high = box_around(channels, ignored_channels(rule, table), rule.grid)
     return regions.channels(table).astype(np.uint8)[cut_box(channels, low, high)]
+
+
+def region_shares(regions: np.ndarray, count: int, cell: int) -> np.ndarray:
+    """Share of each region in every cell of ``cell`` voxels a side, float32 [X / cell, Y / cell, Z / cell, count].
+
+    ``regions``: region numbers below ``count``, uint8 [X, Y, Z], sides multiples of ``cell``.
+    """
+    x, y, z = (side // cell for side in regions.shape)
+    blocks = regions.reshape(x, cell, y, cell, z, cell)
+    shares = [(blocks == number).mean(axis=(1, 3, 5), dtype=np.float32) for number in range(count)]
+    return np.stack(shares, axis=-1)
+
+
+def quality_inputs(channels: np.ndarray, table: LabelTable, regions: Grouping, rule: QualityRule) -> Inputs:
+    """What R is given of a channel map uint8 [X, Y, Z]: regions of voxels, or their shares in cells."""
+    seen = regressor_input(channels, table, regions, rule)
+    if rule.cell == 1:
+        return Inputs(groups=seen, n_groups=len(regions))
+    return Inputs(image=region_shares(seen, len(regions), rule.cell))
 
 
 def report_of(raw: np.ndarray, regions: Grouping, threshold: float) -> QualityReport:

@@ -108,13 +108,15 @@ class Regressor:
             self._lean = LeanRegressor(spec, weights, *_way_of_computing(precision, self.device, chunk_voxels))
 
     def predict(
-        self, groups: np.ndarray, progress: Progress | None = None, cancelled: CancelFlag | None = None
+        self, groups: Inputs | np.ndarray, progress: Progress | None = None, cancelled: CancelFlag | None = None
     ) -> np.ndarray:
-        """Raw scores, float32 [n_outputs], of a map of group indices, whole numbers [X, Y, Z].
+        """Raw scores, float32 [n_outputs], of a map of group indices, whole numbers [X, Y, Z], or of `Inputs`.
 
         Raises `Cancelled` and `InputError` as `Network.slabs` does.
         """
-        inputs = _checked(self.spec, Inputs(groups=groups, n_groups=self.spec.in_channels))
+        if not isinstance(groups, Inputs):
+            groups = Inputs(groups=groups, n_groups=self.spec.in_channels)
+        inputs = _checked(self.spec, groups)
         tick = _tick(self._lean.work(inputs), progress, cancelled)
         with on_device(self.device):
             return _numpy(self._lean.run(inputs, tick))

@@ -65,6 +65,11 @@ class TrainingConfig:
         structure; structure with ``found_tissues``: tissue, denoiser); each {"file": ..., "network": {...}}.
     pairs
         Size of the bank of segmented degraded scans (denoiser and quality).
+    cell
+        Quality: side of the cells, in voxels, that R works on (`QualityRule.cell`).
+    displaced
+        Quality: share of the steps in which R is shown the truth itself, moved out of place, instead of what the
+        networks found. It costs no network, and shows R good anatomy and all degrees of wrong.
     found_tissues
         Share of S2's steps in which it is given the tissue classes that the frozen networks of ``depends`` find in the
         scan (S1, and D where it is named), instead of the true ones.
@@ -91,6 +96,8 @@ class TrainingConfig:
     save_every: int = 100
     depends: Mapping[str, Any] = field(default_factory=dict)
     pairs: int = 200
+    cell: int = 1
+    displaced: float = 0.0
     found_tissues: float = 0.0
 
     def __post_init__(self) -> None:
@@ -98,13 +105,18 @@ class TrainingConfig:
         _choice("loss", self.loss, LOSSES)
         _choice("precision", self.precision, _PRECISIONS)
         _choice("schedule.shape", self.schedule.shape, ("cosine", "constant"))
-        for name in ("steps", "log_every", "save_every", "pairs"):
+        for name in ("steps", "log_every", "save_every", "pairs", "cell"):
             if getattr(self, name) < 1:
                 raise OptionsError(f"{name} is {getattr(self, name)}; it must be at least 1.")
         if not 0 <= self.found_tissues <= 1 or (self.found_tissues and self.role != "structure"):
             raise OptionsError(
                 f"found_tissues is {self.found_tissues} in a training of the role {self.role}; it is a share from 0 "
                 f"to 1, and of S2 (structure) only."
+            )
+        if not 0 <= self.displaced <= 1 or ((self.displaced or self.cell > 1) and self.role != "quality"):
+            raise OptionsError(
+                f"displaced is {self.displaced} and cell {self.cell} in a training of the role {self.role}; the first "
+                f"is a share from 0 to 1, and both are for R (quality) only."
             )
         if not 0 <= self.ema < 1:
             raise OptionsError(f"ema is {self.ema}; it must lie in [0, 1).")

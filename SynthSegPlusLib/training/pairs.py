@@ -15,11 +15,12 @@ import numpy as np
 
 from SynthSegPlusLib.contract.errors import OptionsError
 from SynthSegPlusLib.inference.model_set import QualityRule
-from SynthSegPlusLib.inference.quality import regressor_input
+from SynthSegPlusLib.inference.quality import quality_inputs
 from SynthSegPlusLib.labels import qc_regions, structures
 from SynthSegPlusLib.networks import Inputs, UNetSpec, load_network
-from SynthSegPlusLib.synthesis import Generator
+from SynthSegPlusLib.synthesis import Generator, GeneratorConfig
 from SynthSegPlusLib.training.config import TrainingConfig
+from SynthSegPlusLib.training.displace import displaced
 from SynthSegPlusLib.training.nothing import not_a_brain
 from SynthSegPlusLib.training.tasks import role_spec
 
@@ -123,21 +124,27 @@ class DenoiserPairs(_Bank):
 
 
 class QualityPairs(_Bank):
-    """What R sees and should say: (regions uint8 [x, y, z], Dice float64 [10])."""
+    """What R sees and should say: (`Inputs`, Dice float64 [10]).
 
-    def __init__(self, folder: Path, grid: tuple[int, int, int]) -> None:
+    In a share ``moved`` of the draws it is the truth, moved out of place, that is shown.
+    """
+
+    def __init__(self, folder: Path, generator: GeneratorConfig, cell: int = 1, moved: float = 0.0) -> None:
         super().__init__(folder)
         self.table, self.regions = structures("2.0"), qc_regions("paper")
-        self.rule = QualityRule(grid=grid, ignored_labels=(CSF,))
+        self.rule = QualityRule(grid=generator.shape, ignored_labels=(CSF,), cell=cell)
+        self.voxel, self.moved = generator.resolution, moved
 
-    def draw(self, seed: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    def draw(self, seed: list[int]) -> tuple[Inputs, np.ndarray]:
         """One pair; the seed decides which, its mirroring, and what part of it is seen."""
         rng = np.random.default_rng(seed)
         found, truth = self._read(rng)
+        if rng.random() < self.moved and truth.any():
+            found = displaced(truth, rng, self.voxel)
         if rng.random() < MASKED:
             found = found * random_box(rng, found.shape)
         scores = region_dice(found, truth, self.regions.channels(self.table), len(self.regions))
-        return regressor_input(np.ascontiguousarray(found), self.table, self.regions, self.rule), scores
+        return quality_inputs(np.ascontiguousarray(found), self.table, self.regions, self.rule), scores
 
 
 def random_box(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:

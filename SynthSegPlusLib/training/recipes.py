@@ -41,7 +41,7 @@ def make_task(config: TrainingConfig, generator: Generator, out: Path) -> Task:
     bank = fill_bank(config, generator, out / "pairs")
     if config.role == "denoiser":
         return Denoiser(config, generator, DenoiserPairs(bank))
-    return Quality(config, generator, QualityPairs(bank, generator.config.shape))
+    return Quality(config, generator, QualityPairs(bank, generator.config, config.cell, config.displaced))
 
 
 def make_trainer(
@@ -49,4 +49,5 @@ def make_trainer(
 ) -> Trainer:
     """A trainer that is ready to run; Keras' backend must have been chosen."""
     generator = make_generator(config, labels, parcels)
-    return Trainer(make_task(config, generator, out), config, out, generator.config.shape, resume)
+    x, y, z = (side // config.cell for side in generator.config.shape)
+    return Trainer(make_task(config, generator, out), config, out, (x, y, z), resume)

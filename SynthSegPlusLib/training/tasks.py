@@ -177,6 +177,6 @@ class Quality:
     def batch(self, seed: list[int]) -> tuple[Any, Any]:
         from keras import ops
 
-        regions, scores = self.pairs.draw(seed)
-        regions = ops.convert_to_tensor(regions.astype(np.int32))
-        return one_hot(regions, self.spec.in_channels)[None], ops.convert_to_tensor(scores.astype(np.float32))[None]
+        seen, scores = self.pairs.draw(seed)
+        channels = ops.convert_to_tensor(seen.slab(0, seen.shape[0]))
+        return channels[None], ops.convert_to_tensor(scores.astype(np.float32))[None]

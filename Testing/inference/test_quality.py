@@ -15,6 +15,8 @@ from SynthSegPlusLib.inference.quality import (
     cut_box,
     denoiser_agreement,
     ignored_channels,
+    quality_inputs,
+    region_shares,
     regressor_input,
     report_of,
 )
@@ -124,3 +126,24 @@ def test_the_old_table_has_no_intracranial_volume():
     assert intracranial_volume(np.ones(len(old)), old) is None
     assert all(math.isnan(row.fraction_of_icv) for row in table)
     assert {row.verdict for row in table} == {Verdict.NOT_SCORED}
+
+
+def test_shares_of_regions_in_cells_by_hand():
+    regions = np.zeros((4, 2, 2), np.uint8)
+    regions[0], regions[2:] = 1, 2
+    shares = region_shares(regions, 3, 2)
+    assert shares.dtype == np.float32
+    assert shares[:, 0, 0].tolist() == [[0.5, 0.5, 0.0], [0.0, 0.0, 1.0]]
+
+
+@pytest.mark.parametrize("cell", [1, 2])
+def test_r_is_given_voxels_or_cells_of_the_same_box(cell):
+    channels = block((20, 24, 28), np.s_[4:15, 5:20, 6:25], TABLE.channel(17))
+    regions = qc_regions("paper")
+    rule = QualityRule(grid=(16, 16, 24), cell=cell)
+    seen = quality_inputs(channels, TABLE, regions, rule)
+    assert seen.shape == rule.input_shape == (16 // cell, 16 // cell, 24 // cell)
+    assert seen.channels == len(regions)
+    place = regions.names.index("hippocampus")
+    volume = seen.slab(0, seen.shape[0])[..., place].sum() * cell**3
+    assert volume == pytest.approx((regressor_input(channels, TABLE, regions, rule) == place).sum())

@@ -10,6 +10,7 @@ from SynthSegPlusLib.labels import qc_regions, structures
 from SynthSegPlusLib.networks import build_unet, save_weights
 from SynthSegPlusLib.synthesis import Generator, generator_config
 from SynthSegPlusLib.training.config import training_config
+from SynthSegPlusLib.training.displace import displaced
 from SynthSegPlusLib.training.nothing import not_a_brain
 from SynthSegPlusLib.training.pairs import QualityPairs, frozen_cascade, random_box, region_dice
 from SynthSegPlusLib.training.perturb import perturb_partition
@@ -19,6 +20,7 @@ from SynthSegPlusLib.training.trainer import Trainer
 from Testing.synthesis.phantoms import numpy, phantom, tensor
 
 NETWORK = {"features": 4, "levels": 2}
+REGRESSOR = {"features": 2, "levels": 2}
 SHAPE = (24, 24, 24)
 GENERATOR = {"shape": SHAPE, "resolution": 2.0, "preset": "degraded"}
 TABLE, REGIONS = structures("2.0"), qc_regions("paper")
@@ -39,15 +41,19 @@ def config(role, frozen, network=NETWORK):
     )
 
 
-@pytest.mark.parametrize(("role", "network"), [("denoiser", NETWORK), ("quality", {"features": 2, "levels": 2})])
-def test_denoiser_and_quality_train_on_their_bank(tmp_path, frozen, role, network):
-    settings = config(role, frozen, network)
+@pytest.mark.parametrize(
+    ("role", "network", "cell"),
+    [("denoiser", NETWORK, 1), ("quality", REGRESSOR, 1), ("quality", REGRESSOR, 2)],
+)
+def test_denoiser_and_quality_train_on_their_bank(tmp_path, frozen, role, network, cell):
+    settings = training_config({**config(role, frozen, network).to_dict(), "cell": cell})
     generator = Generator([phantom()], generator_config(GENERATOR))
     task = make_task(settings, generator, tmp_path)
     files = sorted((tmp_path / "pairs").glob("*.npz"))
     assert len(files) == 3
     made = [path.stat().st_mtime_ns for path in files]
-    one = Trainer(task, settings, tmp_path, SHAPE, say=lambda words: None)
+    shape = tuple(side // cell for side in SHAPE)
+    one = Trainer(task, settings, tmp_path, shape, say=lambda words: None)
     one.run()
     assert one.step == 2
     make_task(settings, generator, tmp_path)
@@ -93,11 +99,46 @@ def test_what_r_sees_depends_on_the_seed_alone(tmp_path):
     for number in range(4):
         np.savez(tmp_path / f"{number:05d}.npz", found=rng.integers(0, 33, SHAPE).astype(np.uint8),
                  truth=rng.integers(0, 33, SHAPE).astype(np.uint8))  # fmt: skip
-    pairs = QualityPairs(tmp_path, SHAPE)
-    one, two, other = pairs.draw([1, 5]), pairs.draw([1, 5]), pairs.draw([1, 6])
-    assert all(np.array_equal(a, b) for a, b in zip(one, two, strict=True))
-    assert not np.array_equal(one[0], other[0])
-    assert one[0].max() <= 10
+    pairs = QualityPairs(tmp_path, generator_config(GENERATOR))
+    (one, scores), (two, again), (other, _) = pairs.draw([1, 5]), pairs.draw([1, 5]), pairs.draw([1, 6])
+    assert np.array_equal(one.groups, two.groups)
+    assert np.array_equal(scores, again)
+    assert not np.array_equal(one.groups, other.groups)
+    assert one.groups.max() <= 10
+    assert one.n_groups == len(REGIONS)
+
+
+def test_r_can_be_shown_displaced_truth_in_cells(tmp_path):
+    truth = np.zeros(SHAPE, np.uint8)
+    truth[6:18, 6:18, 6:18] = TABLE.channel(17)
+    np.savez(tmp_path / "00000.npz", found=np.zeros(SHAPE, np.uint8), truth=truth)
+    pairs = QualityPairs(tmp_path, generator_config(GENERATOR), cell=2, moved=1.0)
+    place, scores = REGIONS.names[1:].index("hippocampus"), []
+    for seed in range(12):
+        seen, dice = pairs.draw([2, seed])
+        assert seen.shape == (12, 12, 12)
+        assert seen.image.sum(-1) == pytest.approx(np.ones((12, 12, 12)))
+        scores.append(dice[place])
+    assert min(scores) < 0.8 < max(scores)  # all degrees of wrong
+    not_moved = QualityPairs(tmp_path, generator_config(GENERATOR), cell=2, moved=0.0)
+    assert all(not_moved.draw([2, seed])[1][place] == 0 for seed in range(12))
+
+
+def test_displacement_moves_labels_and_makes_none():
+    truth = np.zeros(SHAPE, np.uint8)
+    truth[6:18, 6:18, 6:18] = 3
+    truth[10:14, 10:14, 10:14] = 7
+    moved = [displaced(truth, np.random.default_rng(seed), 2.0) for seed in range(8)]
+    assert all(set(np.unique(one)) <= {0, 3, 7} for one in moved)
+    assert np.array_equal(moved[0], displaced(truth, np.random.default_rng(0), 2.0))
+    assert np.median([(one != truth).mean() for one in moved]) > 0.01
+    centres = [np.argwhere(one > 0).mean(0) for one in moved]
+    assert np.abs(np.array(centres) - 11.5).max() < 6  # voxels: out of place, not out of sight
+
+
+def test_cells_and_displacement_are_for_r_only(frozen):
+    with pytest.raises(OptionsError, match=r"displaced is 0\.5 and cell 1 in a training of the role denoiser"):
+        training_config({**config("denoiser", frozen).to_dict(), "displaced": 0.5})
 
 
 def test_a_box_covers_at_least_forty_percent_of_each_side():
