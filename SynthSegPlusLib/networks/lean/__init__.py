@@ -7,5 +7,6 @@ Volumes pass through the network in chunks of planes along x. Three identities s
 - a convolution of a nearest-neighbour upsampled volume can be done before upsampling
   (`_upsampling`): 27 products per coarse voxel instead of 216 for a kernel of 3;
 - along x, convolutions use Winograd's minimal filtering (`_winograd`): 6 products for 4 outputs of a
-  kernel of 3 instead of 12, where the backend fuses the additions that it costs.
+  kernel of 3 instead of 12, where the backend fuses the additions that it costs. In 16 bits, where products
+  are cheap, a kernel of 3 is convolved plainly, and oneDNN adds bias and activation in the same pass.
 """

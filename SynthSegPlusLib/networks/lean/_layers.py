@@ -12,7 +12,7 @@ import numpy as np
 from keras import ops
 
 from SynthSegPlusLib.networks.lean._compile import Fusion, compiled, fused
-from SynthSegPlusLib.networks.lean._convolution import kernel_tensor
+from SynthSegPlusLib.networks.lean._convolution import convolve_and_activate, kernel_tensor
 from SynthSegPlusLib.networks.lean._stream import Window
 from SynthSegPlusLib.networks.lean._terms import Direct, Filtered, Term, upsampled
 from SynthSegPlusLib.networks.lean._upsampling import parity_halo
@@ -20,8 +20,8 @@ from SynthSegPlusLib.networks.lean._winograd import best_outputs
 
 Activation = Literal["elu", "relu", "none"]
 
-CHANNELS_FOR_FILTERING = 64
-"""With so many channels, minimal filtering pays even where its additions are not fused."""
+CHANNELS_FOR_FILTERING = {3: 128, 5: 64}
+"""With so many channels, by size of the kernel, minimal filtering pays even where its additions are not fused."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,18 @@ class Arithmetic:
     precision: str = "float32"
     tile: int = 1
     fusion: Fusion = Fusion.NONE
+
+    def filters(self, size: int, channels: int, fusion: Fusion) -> bool:
+        """Whether minimal filtering of a kernel ``size`` pays in a layer that is compiled as ``fusion``.
+
+        In 16 bits products cost half or less, additions as much as ever: beside TensorFlow's library, which also does
+        bias and activation in passing, only the larger saving of a kernel of 5 outweighs them.
+        """
+        if fusion is Fusion.WHOLE or self.precision == "float32" and fusion is Fusion.AROUND:
+            return True
+        if self.precision != "float32":
+            return fusion is Fusion.AROUND and size > 3
+        return channels >= CHANNELS_FOR_FILTERING.get(size, 64)
 
     def tensor(self, array: np.ndarray) -> Any:
         """Array to tensor, in the precision of the network; five axes are a kernel's."""
@@ -103,7 +115,7 @@ class Convolutions:
 
     def _term(self, kernel: np.ndarray, coarse: bool, planes: int, fusion: Fusion) -> Term:
         size, features = len(kernel), kernel.shape[-1]
-        pays = fusion is not Fusion.NONE or kernel.shape[3] >= CHANNELS_FOR_FILTERING
+        pays = self._arithmetic.filters(size, kernel.shape[3], fusion)
         if coarse:
             taps = 2 * parity_halo(size) + 1
             return upsampled(size, features, best_outputs(planes, taps, self._arithmetic.tile) if pays else 1)
@@ -120,8 +132,10 @@ def _halo(kernel: int, coarse: bool) -> int:
 @cache
 def _convolutions(terms: tuple[Term, ...], activation: Activation, fusion: Fusion) -> Callable[..., Any]:
     """The function of tensors that layers of one kind share."""
-    if fusion is not Fusion.AROUND or all(isinstance(term, Direct) for term in terms):
+    if fusion is not Fusion.AROUND:
         return compiled(partial(_all_phases, terms, activation), fusion)
+    if len(terms) == 1 and isinstance(terms[0], Direct):
+        return compiled(partial(_in_passing, terms[0], activation), fusion)
     transforms = [_transform(term, fusion) for term in terms]
     multiplies = [_multiply(term, fusion) for term in terms]
     # Interleaving is compiled on its own: fused with an activation, XLA would branch on every number.
@@ -143,7 +157,8 @@ def _convolutions(terms: tuple[Term, ...], activation: Activation, fusion: Fusio
 
 @cache
 def _transform(term: Term, fusion: Fusion) -> Callable[..., Any]:
-    return fused(term.transform, fusion)
+    # There is nothing to fuse in a concatenation.
+    return (compiled if isinstance(term, Direct) else fused)(term.transform, fusion)
 
 
 @cache
@@ -165,6 +180,21 @@ def _all_phases(
         for term, window, weight in zip(terms, windows, weights, strict=True)
     ]
     return _end(terms, activation, products, residual, values)
+
+
+def _in_passing(
+    term: Direct, activation: Activation, windows: list[Any], weights: list[list[Any]], residual: Any, values: list[Any]
+) -> Any:
+    """A plain convolution that takes bias and activation with it; a residual comes before them and forbids that."""
+    if residual is not None:
+        return _all_phases((term,), activation, windows, weights, residual, values)
+    bias, *affine = values
+    (x,) = term.transform(windows[0])
+    total = convolve_and_activate(x, weights[0][0], bias, activation)
+    if not affine:
+        return total
+    scale, shift = (ops.cast(value, "float32") for value in affine)
+    return ops.cast(ops.cast(total, "float32") * scale + shift, total.dtype)
 
 
 @dataclass(frozen=True)

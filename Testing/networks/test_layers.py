@@ -1,0 +1,75 @@
+"""One layer on one chunk, however it is computed, is the plain convolution, bias, activation and affine map."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from SynthSegPlusLib.networks import choose_backend
+
+TOLERANCE = {"float32": 1e-5, "float16": 0.005, "bfloat16": 0.03}
+"""Of numbers about 1; a few roundings to the 8 bits of bfloat16 are 0.01."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def backend():
+    chosen = choose_backend(device="cpu")
+    if chosen.backend != "tensorflow":
+        pytest.skip("these ways of computing are TensorFlow's")
+
+
+def plain(volume, kernel, bias, activation, affine, residual):
+    """'valid' along x, 'same' along y and z, in float64; volume [planes + 2 halo, Y, Z, c]."""
+    half = len(kernel) // 2
+    padded = np.pad(volume, ((0, 0), (half, half), (half, half), (0, 0))).astype(np.float64)
+    planes, height, depth = volume.shape[0] - 2 * half, *volume.shape[1:3]
+    total = bias + (0 if residual is None else residual)
+    for i, j, k in itertools.product(range(len(kernel)), repeat=3):
+        total = total + padded[i : i + planes, j : j + height, k : k + depth] @ kernel[i, j, k]
+    total = {"elu": np.where(total > 0, total, np.expm1(np.minimum(total, 0))), "relu": np.maximum(total, 0),
+             "none": total}[activation]  # fmt: skip
+    return total if affine is None else total * affine[0] + affine[1]
+
+
+@pytest.mark.parametrize("precision", sorted(TOLERANCE))
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize(
+    ("size", "activation", "with_affine", "with_residual"),
+    [(3, "elu", False, False), (3, "elu", True, False), (3, "relu", False, True), (5, "relu", False, False),
+     (1, "none", True, False)],
+)  # fmt: skip
+def test_a_layer_is_the_plain_one(precision, large, size, activation, with_affine, with_residual):
+    from keras import ops
+
+    from SynthSegPlusLib.networks.lean._compile import fusion_of, largest_tile
+    from SynthSegPlusLib.networks.lean._layers import Affine, Arithmetic, Convolutions
+    from SynthSegPlusLib.networks.lean._stream import Window
+
+    random, half = np.random.default_rng(0), size // 2
+    volume = random.standard_normal((4 + 2 * half, 6, 5, 8)).astype(np.float32)
+    kernel = (random.standard_normal((size, size, size, 8, 8)) / np.sqrt(8 * size**3)).astype(np.float32)
+    bias, scale, shift = random.standard_normal((3, 8)).astype(np.float32)
+    residual = random.standard_normal((4, 6, 5, 8)).astype(np.float32) if with_residual else None
+    arithmetic = Arithmetic(precision, largest_tile("tensorflow", "cpu", precision), fusion_of("tensorflow", "cpu"))
+    layer = Convolutions(arithmetic, [kernel], [False], bias, activation, Affine(scale, shift) if with_affine else None)
+    chunk = arithmetic.tensor(volume)
+    window = Window(chunk[:half], chunk[half : half + 4], chunk[half + 4 :])
+    waiting = None if residual is None else arithmetic.tensor(residual)
+    found = ops.convert_to_numpy(ops.cast(layer(window, residual=waiting, large=large), "float32"))
+    expected = plain(volume, kernel, bias, activation, (scale, shift) if with_affine else None, residual)
+    assert np.abs(found - expected).max() < TOLERANCE[precision]
+
+
+def test_minimal_filtering_is_kept_for_where_it_pays():
+    from SynthSegPlusLib.networks.lean._compile import Fusion
+    from SynthSegPlusLib.networks.lean._layers import Arithmetic
+
+    single, half = Arithmetic("float32", 4, Fusion.AROUND), Arithmetic("bfloat16", 2, Fusion.AROUND)
+    assert single.filters(3, 24, Fusion.AROUND)
+    assert not half.filters(3, 24, Fusion.AROUND)
+    assert half.filters(5, 24, Fusion.AROUND)
+    assert not single.filters(3, 96, Fusion.NONE)
+    assert single.filters(3, 192, Fusion.NONE)
+    assert not half.filters(5, 192, Fusion.NONE)
