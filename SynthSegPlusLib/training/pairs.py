@@ -17,7 +17,7 @@ from SynthSegPlusLib.contract.errors import OptionsError
 from SynthSegPlusLib.inference.model_set import QualityRule
 from SynthSegPlusLib.inference.quality import quality_inputs
 from SynthSegPlusLib.labels import qc_regions, structures
-from SynthSegPlusLib.networks import Inputs, UNetSpec, load_network
+from SynthSegPlusLib.networks import Inputs, UNetSpec, load_network, read_weights
 from SynthSegPlusLib.synthesis import Generator, GeneratorConfig
 from SynthSegPlusLib.training.config import TrainingConfig
 from SynthSegPlusLib.training.displace import displaced
@@ -77,7 +77,9 @@ def frozen_cascade(config: TrainingConfig) -> Callable[[np.ndarray], np.ndarray]
     if lacking:
         raise OptionsError(f"The configuration names no weights for {', '.join(lacking)} under [depends]; add them.")
     wanted = needed if config.role == "denoiser" else (*needed, "denoiser")
-    networks = {role: _load(role, config.depends[role]) for role in wanted if role in config.depends}
+    networks = {
+        role: _load(role, config.depends[role], config.precision) for role in wanted if role in config.depends
+    }
 
     def cascade(image: np.ndarray) -> np.ndarray:
         found = networks["tissue"].argmax(Inputs(image))
@@ -90,10 +92,17 @@ def frozen_cascade(config: TrainingConfig) -> Callable[[np.ndarray], np.ndarray]
     return cascade
 
 
-def _load(role: str, entry: Any) -> Any:
+def _load(role: str, entry: Any, precision: str) -> Any:
+    import keras
+
     spec = role_spec(role, entry.get("network", {}))
     assert isinstance(spec, UNetSpec)  # the networks of a cascade before R are all U-Nets
-    return load_network(spec, entry["file"])
+    read_weights(entry["file"], spec.layers())  # says what is wrong with a file before anything is made
+    if keras.backend.backend() == "torch":
+        from SynthSegPlusLib.training._torch_frozen import FrozenNetwork
+
+        return FrozenNetwork(spec, entry["file"], precision)
+    return load_network(spec, entry["file"], precision)  # type: ignore[arg-type]
 
 
 def _numpy(tensor: Any) -> np.ndarray:
