@@ -38,7 +38,9 @@ def run(args: argparse.Namespace) -> int:
     """Train; returns the exit status. Raises the project's errors."""
     config = load(args.config, args.role, args.models)
     from SynthSegPlusLib.networks import choose_backend
+    from SynthSegPlusLib.training._allocator import keep_memory
 
+    keep_memory()
     chosen = choose_backend(args.backend, args.device, args.threads)
     print(f"training {args.role} on {chosen.description}")
     from SynthSegPlusLib.training.recipes import make_trainer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 
@@ -58,3 +59,24 @@ def test_a_forward_pass_is_that_of_the_keras_model():
     differences = [float(line) for line in done.stdout.split()]
     assert len(differences) == 4
     assert max(differences) < 1e-4
+
+
+KEEP = """
+import resource, sys
+import numpy as np
+from SynthSegPlusLib.training._allocator import keep_memory
+
+print(keep_memory())
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(20):
+    np.ones(16_000_000, np.uint8)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux" or platform.libc_ver()[0] != "glibc", reason="only glibc can be told")
+def test_memory_is_kept_for_the_next_array():
+    done = subprocess.run([sys.executable, "-c", KEEP], capture_output=True, text=True, timeout=120, check=True)
+    kept, faults = done.stdout.split()
+    assert kept == "True"
+    assert int(faults) < 2 * 16_000_000 / 4096  # pages of two arrays at most, not of twenty
