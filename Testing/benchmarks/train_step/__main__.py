@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from SynthSegPlusLib.networks import UNetSpec, choose_backend
+from SynthSegPlusLib.training._allocator import keep_memory
 from SynthSegPlusLib.training.command import load
 
 COLUMNS = ("config", "device", "precision", "shape", "s_per_step", "s_generation", "steps_per_s", "tflop_per_step",
@@ -35,6 +36,7 @@ def main() -> int:
     parser.add_argument("--threads", type=int)
     args = parser.parse_args()
     config = load(args.config, args.config.rpartition("/")[2].removesuffix(".toml"))
+    keep_memory()  # as the command does
     chosen = choose_backend(args.backend, args.device, args.threads)
     from dataclasses import replace
 
