@@ -120,7 +120,7 @@ def _in_short(outcome: Outcome, seconds: float) -> str:
     if outcome.icv_mm3 is not None:
         words.append(f"ICV {outcome.icv_mm3 / 1e6:.3f} l")
     if outcome.quality is not None:
-        failed = ", ".join(f"{region.name} {region.score:.2f}" for region in outcome.quality.failed)
+        failed = ", ".join(f"{region.name} {region.text}" for region in outcome.quality.failed)
         words.append(f"quality {outcome.quality.verdict}" + (f" ({failed})" if failed else ""))
         if outcome.quality.verdict is Verdict.FAIL:
             words.append("look at it before you use its volumes")

@@ -119,7 +119,7 @@ def _summary(outcome: Outcome) -> Iterable[str]:
 def _quality(report: QualityReport | None) -> str:
     if report is None:
         return "no QC in this model set"
-    scores = ", ".join(f"{region.name} {region.score:.2f}" for region in report.regions)
+    scores = ", ".join(f"{region.name} {region.text}" for region in report.regions)
     return f"{report.verdict} at {report.threshold:.2f} ({scores})"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -28,6 +29,13 @@ class Verdict(StrEnum):
         return cls.FAIL if score < threshold else cls.PASS
 
 
+def score_text(score: float | None, verdict: Verdict) -> str:
+    """A score with two decimals; one that failed is rounded down, so that 0.648 does not read as a failed 0.65."""
+    if score is None or score != score:
+        return ""
+    return f"{math.floor(100 * score + 1e-9) / 100 if verdict is Verdict.FAIL else score:.2f}"
+
+
 @dataclass(frozen=True)
 class RegionScore:
     """Predicted Dice of one QC region, in [0, 1]."""
@@ -35,6 +43,11 @@ class RegionScore:
     name: str
     score: float
     verdict: Verdict
+
+    @property
+    def text(self) -> str:
+        """The score as people read it (`score_text`)."""
+        return score_text(self.score, self.verdict)
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,7 @@ def failedText(quality: QualityReport | None) -> str:
     if quality is None or not quality.failed:
         return ""
     worst = sorted(quality.failed, key=lambda region: region.score)
-    listed = ", ".join(f"{safe(region.name)} {region.score:.2f}" for region in worst)
+    listed = ", ".join(f"{safe(region.name)} {region.text}" for region in worst)
     return _("Failed regions: {regions}").format(regions=listed)
 
 
@@ -119,7 +119,7 @@ def qualityLegend(quality: QualityReport) -> str:
     cells = [
         f'<td bgcolor="{hexColour(shade(region.score, quality.threshold))}" width="14">&nbsp;</td>'
         f"<td>&nbsp;{safe(region.name)}</td>"
-        f'<td align="right">{region.score:.2f} {SIGNS[region.verdict]}&nbsp;&nbsp;</td>'
+        f'<td align="right">{region.text} {SIGNS[region.verdict]}&nbsp;&nbsp;</td>'
         for region in quality.regions
     ]
     cells.append(f'<td bgcolor="{grey}" width="14">&nbsp;</td><td>&nbsp;{_("not scored")}</td>'

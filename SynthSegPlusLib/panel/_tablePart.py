@@ -9,7 +9,7 @@ from typing import Any
 import qt
 from slicer.i18n import tr as _
 
-from SynthSegPlusLib.contract.measures import StructureMeasure, Verdict
+from SynthSegPlusLib.contract.measures import StructureMeasure, Verdict, score_text
 from SynthSegPlusLib.panel._parameters import ColourBy
 from SynthSegPlusLib.panel._words import SIGNS, hemisphereWord, verdictWord
 from SynthSegPlusLib.scene import Decision, ResultNodes, decisionOf, labelOf, shade
@@ -142,9 +142,8 @@ class TablePart:
 
     def _texts(self, row: StructureMeasure) -> list[str]:
         percent = "" if math.isnan(row.fraction_of_icv) else f"{100 * row.fraction_of_icv:.2f}"
-        score = "" if row.qc_score is None else f"{row.qc_score:.2f}"
         return [self._title(row), _SIDES.get(row.hemisphere, ""), f"{row.volume_mm3 / 1000.0:.2f}", percent,
-                row.qc_region, score, _verdictText(row.verdict)]
+                row.qc_region, score_text(row.qc_score, row.verdict), _verdictText(row.verdict)]
 
     def _title(self, row: StructureMeasure) -> str:
         assert self._result is not None

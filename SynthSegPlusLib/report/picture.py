@@ -169,7 +169,7 @@ def _verdict(quality: QualityReport | None) -> str:
     if quality is None:
         return "quality not scored"
     worst = min(quality.regions, key=lambda region: region.score, default=None)
-    lowest = "" if worst is None else f" (lowest: {worst.name} {worst.score:.2f}, threshold {quality.threshold:.2f})"
+    lowest = "" if worst is None else f" (lowest: {worst.name} {worst.text}, threshold {quality.threshold:.2f})"
     return f"quality {str(quality.verdict).upper()}{lowest}"
 
 
@@ -198,7 +198,7 @@ def _quality_legend(axes: Any, subject: Subject) -> None:
         return
     for region in report.regions:
         shade = colours.of_score(region.score, region.verdict, report.threshold)
-        cells.line(shade, region.name.capitalize(), f"{region.score:.2f}", region.verdict.value)
+        cells.line(shade, region.name.capitalize(), region.text, region.verdict.value)
     others = [pair.title for pair in pairs(subject.measures, structures("2.0"))
               if pair.left.verdict is Verdict.NOT_SCORED]
     if others:

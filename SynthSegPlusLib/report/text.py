@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from SynthSegPlusLib.contract import MeasuresTable, Verdict
-from SynthSegPlusLib.contract.measures import StructureMeasure
+from SynthSegPlusLib.contract.measures import StructureMeasure, score_text
 from SynthSegPlusLib.labels import LabelTable, parcels, structures
 
 MARKS = {Verdict.PASS: "pass", Verdict.FAIL: "FAIL", Verdict.NOT_SCORED: ""}
@@ -50,8 +50,7 @@ def _row(pair: Pair, icv_mm3: float | None, scored: bool) -> list[str]:
     share = f"{100 * total / icv_mm3:.2f}" if icv_mm3 else ""
     cells = [pair.title, _ml(pair.left), _ml(pair.right) if pair.right is not None else "", share]
     if scored:
-        score = pair.left.qc_score
-        cells += ["" if score is None else f"{score:.2f}", MARKS[pair.left.verdict]]
+        cells += [score_text(pair.left.qc_score, pair.left.verdict), MARKS[pair.left.verdict]]
     return cells
 
 

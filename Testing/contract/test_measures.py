@@ -5,7 +5,7 @@ import math
 import pytest
 
 from SynthSegPlusLib.contract import MeasuresTable, QualityReport, RegionScore, StructureMeasure, Verdict
-from SynthSegPlusLib.contract.measures import COLUMNS
+from SynthSegPlusLib.contract.measures import COLUMNS, score_text
 
 
 def report(*scores: float, threshold: float = 0.65) -> QualityReport:
@@ -62,3 +62,15 @@ def test_rows_survive_a_trip_through_plain_values_and_are_found_by_label():
     assert again[17] == table()[17]
     with pytest.raises(KeyError):
         again[99]
+
+
+@pytest.mark.parametrize(
+    ("score", "text"),
+    [(0.6499, "0.64"), (0.6501, "0.65"), (0.65, "0.65"), (0.3, "0.30"), (0.0, "0.00"), (0.996, "1.00")],
+)
+def test_a_score_never_reads_as_the_other_verdict(score, text):
+    assert score_text(score, Verdict.of(score, 0.65)) == text
+
+
+def test_no_score_reads_as_nothing():
+    assert score_text(None, Verdict.NOT_SCORED) == score_text(float("nan"), Verdict.NOT_SCORED) == ""

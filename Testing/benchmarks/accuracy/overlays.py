@@ -68,7 +68,7 @@ def _title(name: str, result: Any) -> str:
     lines.append(f"verdict: {result.verdict.value}")
     if result.quality is not None and result.quality.regions:
         worst = min(result.quality.regions, key=lambda region: region.score)
-        lines.append(f"lowest {worst.score:.2f} {worst.name}")
+        lines.append(f"lowest {worst.text} {worst.name}")
     if result.icv_mm3 is not None:
         lines.append(f"ICV {result.icv_mm3 / 1000:.0f} ml")
     return "\n".join(lines)
