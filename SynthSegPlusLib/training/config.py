@@ -13,6 +13,7 @@ from SynthSegPlusLib.contract.errors import OptionsError
 
 ROLES = ("segmenter", "tissue", "denoiser", "structure", "parcellation", "quality")
 LOSSES = ("combined", "labelled", "dice", "wl2")
+OPTIMIZERS = ("adamw", "muon")
 _PRECISIONS = ("float32", "bfloat16", "float16")
 
 
@@ -52,8 +53,9 @@ class TrainingConfig:
     freeze_norm
         Step from which batch norm uses its moving statistics in training too, as at test time (None: never). A short
         training with batches of one needs it where scans differ much, as the label maps that R sees do.
-    schedule, weight_decay, clip_norm, ema
-        Optimiser (AdamW): learning rate, decay, global gradient norm, decay of the averaged weights (0: none).
+    optimizer, schedule, weight_decay, clip_norm, ema
+        "adamw", or "muon" for the kernels of convolutions (`optimizers.ConvolutionMuon`): learning rate, decay,
+        global gradient norm, decay of the averaged weights (0: none).
     precision
         "bfloat16" and "float16" are mixed precision; weights stay float32.
     warm_start
@@ -85,6 +87,7 @@ class TrainingConfig:
     cross_entropy: float = 0.3
     warmup_l2: int = 0
     freeze_norm: int | None = None
+    optimizer: str = "adamw"
     schedule: Schedule = field(default_factory=Schedule)
     weight_decay: float = 1e-5
     beta_2: float = 0.99
@@ -103,6 +106,7 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         _choice("role", self.role, ROLES)
         _choice("loss", self.loss, LOSSES)
+        _choice("optimizer", self.optimizer, OPTIMIZERS)
         _choice("precision", self.precision, _PRECISIONS)
         _choice("schedule.shape", self.schedule.shape, ("cosine", "constant"))
         for name in ("steps", "log_every", "save_every", "pairs", "cell"):

@@ -62,13 +62,9 @@ class Trainer:
             self._restore()
 
     def _optimizer(self) -> Any:
-        import keras
+        from SynthSegPlusLib.training.optimizers import make_optimizer  # imports Keras, whose backend is chosen late
 
-        config = self.config
-        return keras.optimizers.AdamW(
-            learning_rate=config.schedule.rate, weight_decay=config.weight_decay, beta_2=config.beta_2,
-            global_clipnorm=config.clip_norm, use_ema=config.ema > 0, ema_momentum=config.ema or 0.99,
-        )  # fmt: skip
+        return make_optimizer(self.config)
 
     def _compile(self) -> None:
         loss = self.task.loss(self.step < self.config.warmup_l2)
