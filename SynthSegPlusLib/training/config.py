@@ -67,6 +67,9 @@ class TrainingConfig:
         structure; structure with ``found_tissues``: tissue, denoiser); each {"file": ..., "network": {...}}.
     pairs
         Size of the bank of segmented degraded scans (denoiser and quality).
+    ordinary
+        Share of the bank whose scans come from the generator's preset "fast" instead (denoiser and quality): D must
+        also learn to leave good tissues alone, and R what good results look like.
     cell
         Quality: side of the cells, in voxels, that R works on (`QualityRule.cell`).
     displaced
@@ -99,6 +102,7 @@ class TrainingConfig:
     save_every: int = 100
     depends: Mapping[str, Any] = field(default_factory=dict)
     pairs: int = 200
+    ordinary: float = 0.0
     cell: int = 1
     displaced: float = 0.0
     found_tissues: float = 0.0
@@ -116,6 +120,11 @@ class TrainingConfig:
             raise OptionsError(
                 f"found_tissues is {self.found_tissues} in a training of the role {self.role}; it is a share from 0 "
                 f"to 1, and of S2 (structure) only."
+            )
+        if not 0 <= self.ordinary <= 1 or (self.ordinary and self.role not in ("denoiser", "quality")):
+            raise OptionsError(
+                f"ordinary is {self.ordinary} in a training of the role {self.role}; it is a share from 0 to 1, and of "
+                f"the banks of D (denoiser) and R (quality) only."
             )
         if not 0 <= self.displaced <= 1 or ((self.displaced or self.cell > 1) and self.role != "quality"):
             raise OptionsError(

@@ -9,8 +9,8 @@ from keras import ops
 
 from SynthSegPlusLib.training.config import TrainingConfig
 
-HEAD = "likelihood"
-"""Name of the layer whose kernel AdamW keeps: one row per label, which Muon would make equally strong."""
+HEADS = ("likelihood", "final_conv_1")
+"""Layers whose kernel AdamW keeps, of U-Nets and of R: one column per label, which Muon would make equally strong."""
 
 
 class ConvolutionMuon(keras.optimizers.Muon):
@@ -21,7 +21,7 @@ class ConvolutionMuon(keras.optimizers.Muon):
     """
 
     def _should_use_adamw(self, variable: Any) -> bool:
-        return len(variable.shape) != 5 or HEAD in variable.path
+        return len(variable.shape) != 5 or any(head in variable.path for head in HEADS)
 
     def zeropower_via_newtonschulz5(self, x: Any, steps: int) -> Any:
         """The nearest (semi-)orthogonal matrix of a kernel [x, y, z, in, out], with its shape."""

@@ -18,7 +18,7 @@ from SynthSegPlusLib.inference.model_set import QualityRule
 from SynthSegPlusLib.inference.quality import quality_inputs
 from SynthSegPlusLib.labels import qc_regions, structures
 from SynthSegPlusLib.networks import Inputs, UNetSpec, load_network, read_weights
-from SynthSegPlusLib.synthesis import Generator, GeneratorConfig
+from SynthSegPlusLib.synthesis import Generator, GeneratorConfig, generator_config
 from SynthSegPlusLib.training.config import TrainingConfig
 from SynthSegPlusLib.training.displace import displaced
 from SynthSegPlusLib.training.nothing import not_a_brain
@@ -31,6 +31,8 @@ MASKED = 0.3
 """Probability that R sees only a part of the segmentation (reference implementation)."""
 _SMALLEST_SHARE = 0.4
 _BANK = 9  # separates the seeds of the bank from those of the training
+_USUAL = 10  # and those of the choice between ordinary and degraded scans
+ORDINARY = "fast"
 
 
 def fill_bank(config: TrainingConfig, generator: Generator, folder: Path, say: Callable[[str], None] = print) -> Path:
@@ -39,15 +41,22 @@ def fill_bank(config: TrainingConfig, generator: Generator, folder: Path, say: C
     paths = [folder / f"{number:05d}.npz" for number in range(config.pairs)]
     missing = [number for number, path in enumerate(paths) if not path.is_file()]
     if missing:
-        cascade = frozen_cascade(config)
+        cascade, ordinary = frozen_cascade(config), ordinary_scans(generator)
         for count, number in enumerate(missing):
-            found, truth = _pair(config, generator, cascade, number)
+            usual = np.random.default_rng([config.seed, _USUAL, number]).random() < config.ordinary
+            found, truth = _pair(config, ordinary if usual else generator, cascade, number)
             partial = folder / f".{number:05d}.part.npz"
             np.savez_compressed(partial, found=found, truth=truth)
             os.replace(partial, paths[number])
             if (count + 1) % config.log_every == 0:
                 say(f"pairs: {count + 1} of {len(missing)}")
     return folder
+
+
+def ordinary_scans(generator: Generator) -> Generator:
+    """A generator of the same label maps, resolution and shape, with all else as the preset "fast" has it."""
+    same = {"resolution": generator.config.resolution, "shape": generator.config.shape}
+    return Generator(generator.maps, generator_config({"preset": ORDINARY, **same}), generator.noise)
 
 
 def _pair(

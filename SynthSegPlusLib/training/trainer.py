@@ -153,7 +153,8 @@ class Trainer:
         if not path.is_file():
             raise InputError(f"{self.folder} holds no {CHECKPOINT} to resume from; train without --resume.")
         with np.load(path) as kept:
-            made_with = json.loads(str(kept["config"]))
+            # An entry that this version brought has its default in older checkpoints.
+            made_with = _identity(TrainingConfig(self.config.role)) | json.loads(str(kept["config"]))
             if any(made_with.get(name) != value for name, value in _identity(self.config).items()):
                 raise OptionsError(
                     f"The checkpoint in {self.folder} was made with another configuration; "

@@ -12,7 +12,14 @@ from SynthSegPlusLib.synthesis import Generator, generator_config
 from SynthSegPlusLib.training.config import training_config
 from SynthSegPlusLib.training.displace import displaced
 from SynthSegPlusLib.training.nothing import not_a_brain
-from SynthSegPlusLib.training.pairs import QualityPairs, frozen_cascade, random_box, region_dice
+from SynthSegPlusLib.training.pairs import (
+    QualityPairs,
+    fill_bank,
+    frozen_cascade,
+    ordinary_scans,
+    random_box,
+    region_dice,
+)
 from SynthSegPlusLib.training.perturb import perturb_partition
 from SynthSegPlusLib.training.recipes import make_task
 from SynthSegPlusLib.training.tasks import role_spec
@@ -58,6 +65,26 @@ def test_denoiser_and_quality_train_on_their_bank(tmp_path, frozen, role, networ
     assert one.step == 2
     make_task(settings, generator, tmp_path)
     assert [path.stat().st_mtime_ns for path in files] == made
+
+
+def test_a_share_of_the_bank_shows_ordinary_scans(tmp_path, frozen):
+    generator = Generator([phantom()], generator_config(GENERATOR))
+    ordinary = ordinary_scans(generator)
+    assert ordinary.config == generator_config({**GENERATOR, "preset": "fast"})
+    made = {}
+    for share in (0.0, 0.5, 1.0):
+        settings = training_config({**config("denoiser", frozen).to_dict(), "pairs": 8, "ordinary": share})
+        bank = fill_bank(settings, generator, tmp_path / str(share), say=lambda words: None)
+        made[share] = [np.load(path)["truth"] for path in sorted(bank.glob("*.npz"))]
+    usual = [np.array_equal(one, two) for one, two in zip(made[0.5], made[1.0], strict=True)]
+    degraded = [np.array_equal(one, two) for one, two in zip(made[0.5], made[0.0], strict=True)]
+    assert 0 < sum(usual) < 8
+    assert usual == [not one for one in degraded]
+
+
+def test_only_banks_have_ordinary_scans(frozen):
+    with pytest.raises(OptionsError, match=r"ordinary is 0\.5 in a training of the role structure"):
+        training_config({**config("structure", frozen).to_dict(), "ordinary": 0.5})
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])

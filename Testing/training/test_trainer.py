@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 
 import numpy as np
 import pytest
@@ -74,6 +75,16 @@ def test_the_warm_up_loss_gives_way_to_the_asked_one(tmp_path):
     found = losses(tmp_path)
     assert min(found[:2]) > 2  # weighted L2 of fresh logits is near 25
     assert max(found[2:]) <= 1
+
+
+def test_a_checkpoint_from_before_a_new_entry_resumes_with_its_default(tmp_path):
+    trainer(tmp_path).run(1)
+    with np.load(tmp_path / CHECKPOINT) as kept:
+        arrays = dict(kept)
+    made_with = json.loads(str(arrays["config"]))
+    del made_with["ordinary"]
+    np.savez(tmp_path / CHECKPOINT, **{**arrays, "config": json.dumps(made_with)})
+    assert trainer(tmp_path, resume=True).step == 1
 
 
 def test_resuming_with_another_configuration_is_refused(tmp_path):
