@@ -92,6 +92,8 @@ class Anatomy:
     lesions: float = 0.0
     lesion_threshold: Range = (1.5, 3.5)
     lesion_spacing: float = 8.0
+    hippocampi: float = 0.0
+    hippocampi_volume: Range = (0.45, 1.2)  # times their own; the same on both sides in half of the scans
     strip_skull: float = 0.0
     strip_csf: float = 0.0
 
@@ -145,7 +147,7 @@ _FAST = GeneratorConfig(
     acquisition=Acquisition(
         full=0.25, isotropic=0.35, truly_isotropic=True, noise=(0.0, 0.04), noise_probability=0.9, partial_view=0.1,
     ),
-    anatomy=Anatomy(ventricles=0.25, cortex=0.25, lesions=0.25, strip_skull=0.35, strip_csf=0.3),
+    anatomy=Anatomy(ventricles=0.25, cortex=0.25, lesions=0.25, hippocampi=0.25, strip_skull=0.35, strip_csf=0.3),
 )  # fmt: skip
 _DEGRADED = replace(
     _FAST,

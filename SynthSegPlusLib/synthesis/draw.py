@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from SynthSegPlusLib.synthesis.acquisition import blur_sigma
-from SynthSegPlusLib.synthesis.config import Acquisition, GeneratorConfig, Intensity, Range
+from SynthSegPlusLib.synthesis.config import Acquisition, Anatomy, GeneratorConfig, Intensity, Range
 from SynthSegPlusLib.synthesis.contrasts import MEAN_SPREAD, STD_RANGE, contrast_means
 from SynthSegPlusLib.synthesis.geometry import affine_matrix
 from SynthSegPlusLib.synthesis.label_maps import LabelMap, label_space
@@ -33,6 +33,7 @@ class Draw:
     cortex_mm: float
     lesion_field: np.ndarray | None
     lesion_threshold: float
+    hippocampi: tuple[float, float]
     strip_skull: bool
     strip_csf: bool
     contrast: str
@@ -81,9 +82,21 @@ def draw(config: GeneratorConfig, label_map: LabelMap, seed: int | list[int]) ->
     noise_seeds = (int(rng.integers(_MAX_SEED)), int(rng.integers(_MAX_SEED)))
     return Draw(
         seed if isinstance(seed, int) else seed[-1], affine, centre, elastic if elastic_std > 0 else None, flip,
-        ventricles, cortex, lesion_field, lesion_threshold, strip_skull, strip_csf, contrast, means, stds, bias,
-        log_gamma, spacing, sigma, noise_std, view, noise_seeds,
+        ventricles, cortex, lesion_field, lesion_threshold, draw_hippocampi(anatomy, seed), strip_skull,
+        strip_csf, contrast, means, stds, bias, log_gamma, spacing, sigma, noise_std, view, noise_seeds,
     )  # fmt: skip
+
+
+def draw_hippocampi(config: Anatomy, seed: int | list[int]) -> tuple[float, float]:
+    """Factors of the left and right hippocampal volume.
+
+    Random numbers of their own: a scan drawn without this step is the same scan otherwise.
+    """
+    rng = np.random.default_rng([*np.atleast_1d(seed), 2])
+    if rng.random() >= config.hippocampi:
+        return 1.0, 1.0
+    left, right = rng.uniform(*config.hippocampi_volume, 2)
+    return float(left), float(left if rng.random() < 0.5 else right)
 
 
 def _maybe(rng: np.random.Generator, probability: float, limits: Range) -> float:

@@ -21,7 +21,7 @@ from SynthSegPlusLib.synthesis.intensity import (
 )
 from SynthSegPlusLib.synthesis.interpolation import sample_nearest
 from SynthSegPlusLib.synthesis.label_maps import LabelMap, label_space
-from SynthSegPlusLib.synthesis.morphology import add_lesions, enlarge_ventricles, thin_cortex
+from SynthSegPlusLib.synthesis.morphology import add_lesions, enlarge_ventricles, resize_hippocampi, thin_cortex
 
 CEREBRAL_CORTEX = (3, 42)
 
@@ -89,6 +89,8 @@ class Generator:
         voxel = self.config.resolution
         labels = enlarge_ventricles(labels, drawn.ventricles_mm, voxel)
         labels = thin_cortex(labels, drawn.cortex_mm, voxel)
+        if drawn.hippocampi != (1.0, 1.0):
+            labels = resize_hippocampi(labels, drawn.hippocampi, voxel)
         if drawn.lesion_field is not None:
             labels = add_lesions(labels, drawn.lesion_field, drawn.lesion_threshold, voxel)
         labels = strip(labels, drawn.strip_skull, drawn.strip_csf)

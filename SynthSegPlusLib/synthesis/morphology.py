@@ -1,4 +1,4 @@
-"""Anatomy beyond the training maps: wider ventricles, thinner or thicker cortex, white-matter lesions.
+"""Anatomy beyond the training maps: wider ventricles, other cortex and hippocampi, white-matter lesions.
 
 Labels are positions in the generation table, integer [x, y, z]. A structure grows by d mm where the blurred mask of it
 exceeds the value that a Gaussian edge has at distance d: smooth, sub-voxel, and three matrix products on any backend.
@@ -7,7 +7,7 @@ exceeds the value that a Gaussian edge has at distance d: smooth, sub-voxel, and
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,6 +22,16 @@ LESION_REACH_MM = 8.0
 _WHITE = {2: 4, 25: 4, 41: 43, 57: 43}
 _LESION = {2: 25, 41: 57}
 _CORTEX = (3, 42)
+
+
+class _Side(NamedTuple):
+    hippocampus: int
+    amygdala: int
+    ventricle: int
+    room: tuple[int, ...]
+
+
+_HIPPOCAMPI = (_Side(17, 18, 5, (2, 5)), _Side(53, 54, 44, (41, 44)))
 _CSF = 24
 
 
@@ -73,6 +83,40 @@ def thin_cortex(labels: Any, distance: float, voxel: float) -> Any:
     is_left = near_left >= near_right
     labels = _relabel(labels, ops.logical_and(is_left, near_left > threshold), {_CSF: left}, space)
     return _relabel(labels, ops.logical_and(ops.logical_not(is_left), near_right > threshold), {_CSF: right}, space)
+
+
+def resize_hippocampi(labels: Any, factors: tuple[float, float], voxel: float) -> Any:
+    """Left and right hippocampus get ``factors`` times as many voxels (1 leaves a side as it is).
+
+    A smaller one keeps its innermost voxels and the inferior lateral ventricle fills what it leaves, as in mesial
+    temporal atrophy; the amygdala counts as inside, so that nothing opens between the two. A larger one takes the
+    nearest voxels of white matter and inferior lateral ventricle of its side.
+    """
+    from keras import ops
+
+    space = label_space()
+    for side, factor in zip(_HIPPOCAMPI, factors, strict=True):
+        own = space.members(side.hippocampus)
+        body = ops.take(ops.convert_to_tensor(own), labels, axis=0)
+        count = int(ops.convert_to_numpy(ops.sum(ops.cast(body, "int32"))))
+        change = round((factor - 1) * count)
+        if change < 0:
+            depth = closeness(labels, space.members(side.hippocampus, side.amygdala), voxel)
+            lost = _highest(ops.where(body, 1 - depth, -1.0), -change)
+            labels = _relabel(labels, lost, {side.hippocampus: side.ventricle}, space)
+        elif change > 0:
+            room = ops.take(ops.convert_to_tensor(space.members(*side.room)), labels, axis=0)
+            gained = _highest(ops.where(room, closeness(labels, own, voxel), -1.0), change)
+            labels = ops.where(gained, space.position(side.hippocampus), labels)
+    return labels
+
+
+def _highest(values: Any, count: int) -> Any:
+    """Boolean: where ``values``, above 0 in places that may be chosen, are among the ``count`` highest."""
+    from keras import ops
+
+    threshold = ops.top_k(ops.reshape(values, (-1,)), count)[0][-1]
+    return ops.logical_and(values >= threshold, values > 0)
 
 
 def add_lesions(labels: Any, control: np.ndarray, threshold: float, voxel: float) -> Any:

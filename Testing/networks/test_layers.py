@@ -9,8 +9,9 @@ import pytest
 
 from SynthSegPlusLib.networks import choose_backend
 
-TOLERANCE = {"float32": 1e-5, "float16": 0.005, "bfloat16": 0.03}
-"""Of numbers about 1; a few roundings to the 8 bits of bfloat16 are 0.01."""
+TOLERANCE = {"float32": 2e-6, "float16": 8 * 2.0**-11, "bfloat16": 4 * 2.0**-8}
+"""As a share of the largest number: roundings to 24, 11 and 8 bits. Processors that multiply float16 themselves also
+add some of the products in it, which others do in float32. A forgotten bias or activation would be 0.1 and more."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -59,7 +60,7 @@ def test_a_layer_is_the_plain_one(precision, large, size, activation, with_affin
     waiting = None if residual is None else arithmetic.tensor(residual)
     found = ops.convert_to_numpy(ops.cast(layer(window, residual=waiting, large=large), "float32"))
     expected = plain(volume, kernel, bias, activation, (scale, shift) if with_affine else None, residual)
-    assert np.abs(found - expected).max() < TOLERANCE[precision]
+    assert np.abs(found - expected).max() < TOLERANCE[precision] * np.abs(expected).max()
 
 
 def test_minimal_filtering_is_kept_for_where_it_pays():

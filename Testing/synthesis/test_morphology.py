@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from SynthSegPlusLib.synthesis.config import Anatomy
+from SynthSegPlusLib.synthesis.draw import draw_hippocampi
 from SynthSegPlusLib.synthesis.generator import flip_labels, strip
 from SynthSegPlusLib.synthesis.label_maps import label_space
-from SynthSegPlusLib.synthesis.morphology import add_lesions, enlarge_ventricles, thin_cortex
+from SynthSegPlusLib.synthesis.morphology import add_lesions, enlarge_ventricles, resize_hippocampi, thin_cortex
 from Testing.synthesis.phantoms import numpy, phantom, tensor
 
 SPACE = label_space()
@@ -39,6 +41,7 @@ def test_distances_are_mm_whatever_the_voxel():
 def test_nothing_changes_at_distance_zero(labels):
     assert np.array_equal(numpy(enlarge_ventricles(labels, 0.0, 1.0)), numpy(labels))
     assert np.array_equal(numpy(thin_cortex(labels, 0.0, 1.0)), numpy(labels))
+    assert np.array_equal(numpy(resize_hippocampi(labels, (1.0, 1.0), 1.0)), numpy(labels))
 
 
 def test_ventricles_grow_into_white_matter_of_their_side_only(labels):
@@ -60,6 +63,59 @@ def test_grown_cortex_stays_on_its_side(labels):
     grown = SPACE.values[numpy(thin_cortex(labels, -1.0, 1.0))]
     assert not (grown[26:] == 3).any()
     assert not (grown[:22] == 42).any()
+
+
+def mesial() -> np.ndarray:
+    """The toy head with tilted ellipsoids for the hippocampi, amygdalae in front of them and thin temporal horns."""
+    values = SPACE.values[phantom().index]
+    x, y, z = np.indices(values.shape) - (np.array(values.shape) - 1)[:, None, None, None] / 2
+    for side, hippocampus, amygdala, horn in ((-1, 17, 18, 5), (1, 53, 54, 44)):
+        body = ((x - side * 9 + 0.31 * y) / 3.1) ** 2 + (y / 6.3) ** 2 + ((z + 7.2 + 0.17 * y) / 2.9) ** 2 < 1
+        values[body] = np.where(y < 3, hippocampus, amygdala)[body]
+        values[(np.abs(x - side * 9) < 2) & (np.abs(y) < 3) & (np.abs(z + 3.5) < 1)] = horn
+    positions = np.full(SPACE.values.max() + 1, -1)
+    positions[SPACE.values] = np.arange(len(SPACE.values))
+    return positions[values]
+
+
+@pytest.mark.parametrize("factor", [0.4, 0.75, 1.25])
+def test_a_hippocampus_gets_the_asked_volume_and_the_other_stays(factor):
+    labels = tensor(mesial(), "int32")
+    changed = resize_hippocampi(labels, (factor, 1.0), 1.0)
+    assert volumes(changed, 17) == pytest.approx(factor * volumes(labels, 17), abs=2)
+    assert np.array_equal(numpy(changed)[24:], numpy(labels)[24:])
+    assert volumes(changed, 18) == volumes(labels, 18)
+    assert volumes(changed, 2, 5, 17) == volumes(labels, 2, 5, 17)
+
+
+def test_what_a_hippocampus_leaves_is_ventricle_and_nothing_opens_towards_the_amygdala():
+    labels = tensor(mesial(), "int32")
+    before, after = SPACE.values[mesial()], SPACE.values[numpy(resize_hippocampi(labels, (1.0, 0.5), 1.0))]
+    assert set(after[(before == 53) & (after != 53)]) == {44}
+    beside = np.zeros(before.shape, bool)
+    beside[:, 1:] = before[:, :-1] == 53  # an amygdala's voxel with hippocampus behind it
+    border = beside & (before == 54)
+    lost = (before == 53) & (after != 53)
+    assert lost[:, :-1][border[:, 1:]].mean() < lost[before == 53].mean()
+
+
+def test_a_hippocampus_grows_into_white_matter_and_temporal_horn_alone():
+    labels = tensor(mesial(), "int32")
+    before, after = SPACE.values[mesial()], SPACE.values[numpy(resize_hippocampi(labels, (1.2, 1.2), 1.0))]
+    assert set(before[(after == 17) & (before != 17)]) <= {2, 5}
+    assert set(before[(after == 53) & (before != 53)]) <= {41, 44}
+
+
+def test_hippocampal_factors_are_drawn_in_their_range_and_often_alike():
+    config = Anatomy(hippocampi=0.5, hippocampi_volume=(0.5, 1.2))
+    drawn = np.array([draw_hippocampi(config, [3, k]) for k in range(400)])
+    changed = drawn[(drawn != 1).any(1)]
+    assert 160 < len(changed) < 240
+    assert changed.min() > 0.5
+    assert changed.max() < 1.2
+    assert 0.4 < (changed[:, 0] == changed[:, 1]).mean() < 0.6
+    assert draw_hippocampi(config, [3, 1]) == draw_hippocampi(config, [3, 1])
+    assert draw_hippocampi(Anatomy(), [3, 1]) == (1.0, 1.0)
 
 
 def test_lesions_lie_in_white_matter(labels):
