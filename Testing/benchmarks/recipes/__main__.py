@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import csv
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +22,9 @@ from SynthSegPlusLib.networks import choose_backend
 from SynthSegPlusLib.training._allocator import keep_memory
 from SynthSegPlusLib.training.command import load
 from SynthSegPlusLib.training.config import TrainingConfig, training_config
+from Testing.benchmarks.recipes.learning import segmentations, train
 
 COLUMNS = ("recipe", "steps", "seed", "validation_dice", "std", "scans")
-VALIDATION_MAPS = ("15", "16")
-_VALIDATION_SEED = 777
 _WARM_UP_SHARE = 60  # the released code's 5,000 steps of weighted L2 are a sixtieth of the paper's 300,000
 _FAST = {"schedule": {"rate": 2e-3, "warmup": 10}}
 RECIPES: Mapping[str, Mapping[str, Any]] = {
@@ -80,38 +78,11 @@ def main() -> int:
     return 0
 
 
-def train(config: TrainingConfig, labels: Path, folder: Path) -> Path:
-    """Train to the end, going on where an earlier run stopped; the weights' file."""
-    from SynthSegPlusLib.training.recipes import make_trainer
-    from SynthSegPlusLib.training.trainer import CHECKPOINT
-
-    trainer = make_trainer(config, labels, folder, resume=(folder / CHECKPOINT).is_file())
-    if trainer.step < config.steps:
-        trainer.run()
-    return folder / f"{trainer.task.spec.prefix}.h5"
-
-
 def validate(config: TrainingConfig, weights: Path, labels: Path, count: int) -> list[float]:
     """Mean Dice over the structures that occur (no background, no CSF) of each validation scan, working resolution."""
-    from keras import ops
-
-    from SynthSegPlusLib.networks import Inputs, UNetSpec, load_network
-    from SynthSegPlusLib.training.recipes import make_generator
-    from SynthSegPlusLib.training.tasks import role_spec
-    from SynthSegPlusLib.training.trainer import generation
-
-    spec = role_spec("segmenter", config.network)
-    assert isinstance(spec, UNetSpec)
-    network = load_network(spec, weights)
-    generator = make_generator(replace(config, maps=VALIDATION_MAPS), labels)
-    table = structures("2.0")
-    csf = table.channel(24)
+    csf = structures("2.0").channel(24)
     found = []
-    for number in range(count):
-        with generation():
-            sample = generator.sample([_VALIDATION_SEED, number])
-        truth = ops.convert_to_numpy(sample.structures())
-        predicted = network.argmax(Inputs(ops.convert_to_numpy(sample.image)))
+    for predicted, truth in segmentations(config, weights, labels, count):
         present = [int(one) for one in np.unique(truth) if one not in (0, csf)]
         found.append(float(np.mean(list(dice_of_labels(predicted, truth, present).values()))))
     return found
