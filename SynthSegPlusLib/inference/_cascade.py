@@ -22,12 +22,16 @@ LEAK = 1e-6
 """What is left of a posterior whose structure is not of the corrected tissue (modes s-d and s1-s2-d): it decides
 only where the corrected tissue has no structure at all."""
 
+SINGLE = ("default", "fast", "s-d")
+"""Modes whose structures are S's."""
+
 STAGE_TITLES = {
     "segmenter": "Segmentation (S)",
     "tissue": "Tissues (S1)",
     "denoiser": "Denoising (D)",
     "structure": "Structures (S2)",
     "parcellation": "Parcellation (S3)",
+    "second opinion": "Second opinion (S)",
     "quality": "Quality control (R)",
 }
 POSTPROCESSING = "Postprocessing"
@@ -65,13 +69,17 @@ class Cascade:
     def run(self) -> Segmented:
         """Run the mode; raises `Cancelled`, `ModelError` or `MemoryShortage`."""
         mode = self.options.mode
-        is_single = mode in ("default", "fast", "s-d")
-        soft, corrected = self._single(mode) if is_single else self._cascaded(mode)
+        soft, corrected = self._single(mode) if mode in SINGLE else self._cascaded(mode)
         with self.stages.stage(POSTPROCESSING):
             self._postprocess(soft)
         return Segmented(soft, self._channels, corrected)
 
     # Networks ------------------------------------------------------------------------------------------------
+
+    def second_opinion(self) -> np.ndarray:
+        """What S makes of the scan: channel map, uint8 [X, Y, Z] on the padded working grid."""
+        with self.stages.stage(STAGE_TITLES["second opinion"]):
+            return self._argmax("segmenter", Inputs(image=self.conformed.image))
 
     def _single(self, mode: str) -> tuple[SoftLabels, np.ndarray | None]:
         role = self.model_set.segmenter_role(self.options.label_version)
@@ -229,6 +237,7 @@ def needed_roles(model_set: ModelSet, options: SegmentOptions) -> tuple[str, ...
     if options.parcellation:
         roles.append("parcellation")
     if options.quality:
+        roles += ["segmenter"] if model_set.asks_second_opinion(options.mode) else []
         roles.append("quality")
     return tuple(roles)
 

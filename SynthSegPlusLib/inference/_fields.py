@@ -62,6 +62,16 @@ class Fields:
             raise self.wrong(key, f"is {value!r} where a list of {length or ''} whole numbers is needed")
         return tuple(value)
 
+    def numbers(self, key: str, low: float, high: float) -> tuple[float, ...]:
+        """A list of numbers from ``low`` to ``high``; an absent one is empty."""
+        value = self.values.get(key, [])
+        fits = isinstance(value, list) and all(
+            isinstance(n, (int, float)) and not isinstance(n, bool) and low <= n <= high for n in value
+        )
+        if not fits:
+            raise self.wrong(key, f"is {value!r} where a list of numbers from {low:g} to {high:g} is needed")
+        return tuple(map(float, value))
+
     def part(self, key: str) -> Fields:
         """A nested object; an absent one is empty."""
         return Fields(self.values.get(key, {}), self.path, f"{self.place}.{key}" if self.place else key)

@@ -12,14 +12,21 @@ from SynthSegPlusLib.inference._parcellate import prepare_parcellation
 from SynthSegPlusLib.inference._parcels import Parcels
 from SynthSegPlusLib.inference._soft import SoftLabels
 from SynthSegPlusLib.inference.measures import intracranial_volume, parcel_volumes, table_of
-from SynthSegPlusLib.inference.quality import denoiser_agreement, quality_inputs, report_of
+from SynthSegPlusLib.inference.quality import (
+    denoiser_agreement,
+    joined_scores,
+    quality_inputs,
+    region_agreement,
+    report_of,
+)
 
 
 @dataclass
 class Measured:
     """Numbers and maps of a scan before they are brought to the grid that was asked for.
 
-    channels: final channel map, uint8. soft: the posteriors, where they were asked for.
+    channels: final channel map, uint8. quality_parts: what the scores were made of, by part and region. soft: the
+    posteriors, where they were asked for.
     """
 
     channels: np.ndarray
@@ -27,6 +34,7 @@ class Measured:
     table: MeasuresTable
     icv_mm3: float | None
     quality: QualityReport | None
+    quality_parts: dict[str, dict[str, float]] | None
     denoiser_quality: QualityReport | None
     soft: SoftLabels | None
 
@@ -41,7 +49,7 @@ class Measured:
         soft = found.soft if options.posteriors else None
         found.soft = None  # type: ignore[assignment]  # 33 channels whose memory the next networks can use
         parcels = run_parcellation() if run_parcellation else None
-        quality = _score(cascade, found) if options.quality else None
+        quality, parts = _score(cascade, found) if options.quality else (None, None)
         agreement = None
         if options.quality_from_denoiser and found.corrected is not None:
             agreement = denoiser_agreement(
@@ -53,14 +61,24 @@ class Measured:
             rule = model_set.parcel_rule.combination
             parcel_mm3 = parcel_volumes(parcels, volumes, voxel, table, rule, to_white_matter)
         measures = table_of(volumes, table, model_set.qc_regions, quality, parcel_mm3)
-        return cls(final, parcels, measures, intracranial_volume(volumes, table), quality, agreement, soft)
+        return cls(final, parcels, measures, intracranial_volume(volumes, table), quality, parts, agreement, soft)
 
 
-def _score(cascade: Cascade, found: Segmented) -> QualityReport:
-    model_set = cascade.model_set
+def _score(cascade: Cascade, found: Segmented) -> tuple[QualityReport, dict[str, dict[str, float]]]:
+    """Scores of the regions, and what they were made of: R's own, and the agreement with S where it is asked."""
+    model_set, regions, threshold = cascade.model_set, cascade.model_set.qc_regions, cascade.options.qc_threshold
+    rule = model_set.quality.second_opinion
+    asked = rule is not None and model_set.asks_second_opinion(cascade.options.mode)
+    opinion = cascade.second_opinion() if asked else None
     with cascade.stages.stage(STAGE_TITLES["quality"]):
-        inputs = quality_inputs(found.channels, cascade.table, model_set.qc_regions, model_set.quality)
+        inputs = quality_inputs(found.channels, cascade.table, regions, model_set.quality)
         raw = cascade.pool.run(
             "quality", lambda net: net.predict(inputs, cascade.stages.update, cascade.stages.is_cancelled)
         )
-    return report_of(raw, model_set.qc_regions, cascade.options.qc_threshold)
+    own = report_of(raw, regions, threshold)
+    parts = {"regressor": {region.name: region.score for region in own.regions}}
+    if rule is None or opinion is None:
+        return own, parts
+    agreement = region_agreement(found.channels, opinion, cascade.table, regions)
+    parts["agreement"] = dict(zip(parts["regressor"], agreement.tolist(), strict=True))
+    return report_of(joined_scores(raw, agreement, rule), regions, threshold), parts

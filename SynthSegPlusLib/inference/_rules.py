@@ -74,6 +74,28 @@ class Postprocessing:
 
 
 @dataclass(frozen=True)
+class SecondOpinion:
+    """How a region's score follows from R's and from how far S agrees with the cascade.
+
+    R sees a segmentation alone and cannot tell one that is plausible but wrong. Two networks that were trained apart
+    seldom make the same mistake: where S, asked for a second opinion, finds a region elsewhere, one of the two is
+    wrong. One number a region, in the order of the set's QC regions:
+
+        score = intercept + regressor * (R's score) + agreement * (Dice between the cascade's region and S's)
+    """
+
+    intercept: tuple[float, ...]
+    regressor: tuple[float, ...]
+    agreement: tuple[float, ...]
+
+    @classmethod
+    def read(cls, fields: Fields) -> SecondOpinion:
+        fields.only("intercept", "regressor", "agreement")
+        return cls(fields.numbers("intercept", -5, 5), fields.numbers("regressor", 0, 5),
+                   fields.numbers("agreement", 0, 5))  # fmt: skip
+
+
+@dataclass(frozen=True)
 class QualityRule:
     """What the regressor R is shown.
 
@@ -89,12 +111,16 @@ class QualityRule:
     cell
         Side of the cells, in voxels, that R works on. With 1 it sees the region of every voxel, as the published and
         the paper's do; with more the share of each region in every cell, at a small part of the work.
+    second_opinion
+        How S's segmentation joins in where the cascade's is scored (robust, s1-s2, s1-s2-d); None: R alone, as in the
+        paper.
     """
 
     grid: tuple[int, int, int] = (224, 224, 224)
     ignored_labels: tuple[int, ...] = ()
     ignored_channels: tuple[int, ...] = ()
     cell: int = 1
+    second_opinion: SecondOpinion | None = None
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -103,13 +129,15 @@ class QualityRule:
 
     @classmethod
     def read(cls, fields: Fields) -> QualityRule:
-        fields.only("grid", "ignored_labels", "ignored_channels", "cell")
+        fields.only("grid", "ignored_labels", "ignored_channels", "cell", "second_opinion")
         grid = fields.wholes("grid", 3) if "grid" in fields.values else cls.grid
         cell = fields.whole("cell", 1, low=1)
         if any(side % cell for side in grid):
             raise fields.wrong("cell", f"is {cell} and does not divide the sides of the grid {list(grid)}")
         labels, channels = fields.wholes("ignored_labels"), fields.wholes("ignored_channels")
-        return cls(grid, labels, channels, cell)  # type: ignore[arg-type]
+        joined = "second_opinion" in fields.values
+        opinion = SecondOpinion.read(fields.part("second_opinion")) if joined else None
+        return cls(grid, labels, channels, cell, opinion)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)

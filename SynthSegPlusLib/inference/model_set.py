@@ -176,6 +176,7 @@ class ModelSet:
             field_of_view_mm=_read_view(fields),
         )
         _check_rules(found, path)
+        _check_opinion(found, path)
         for role in described:
             _check_channels(found, role, path)
         return found
@@ -225,6 +226,10 @@ class ModelSet:
         raise ModelError(
             f"The model set {self.name!r} has no {title}; {modes}. Choose another option or another model set."
         )
+
+    def asks_second_opinion(self, mode: str) -> bool:
+        """Whether S is asked too where the result of ``mode`` is scored: it must be another network's."""
+        return self.quality.second_opinion is not None and "structure" in MODE_ROLES[mode] and self.has("segmenter")
 
     def segmenter_role(self, label_version: str) -> str:
         """Name of the single network's role for a label version."""
@@ -278,6 +283,18 @@ def _check_rules(found: ModelSet, path: Path) -> None:
             f"{path} works at {found.working_resolution_mm:g} mm with the published scheme or parcel rule, which know "
             f"1 mm only; use the centred scheme and the conditional rule."
         )
+
+
+def _check_opinion(found: ModelSet, path: Path) -> None:
+    opinion, wanted = found.quality.second_opinion, len(found.qc_regions) - 1
+    if opinion is None:
+        return
+    for name, values in vars(opinion).items():
+        if len(values) != wanted:
+            raise ModelError(
+                f"In {path}, quality.second_opinion.{name} has {len(values)} numbers where the set has {wanted} QC "
+                f"regions; correct the description, or calibrate the set again."
+            )
 
 
 def _check_channels(found: ModelSet, role: Role, path: Path) -> None:

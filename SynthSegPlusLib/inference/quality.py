@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from SynthSegPlusLib.contract import QualityReport, RegionScore, Verdict
-from SynthSegPlusLib.inference._rules import QualityRule
+from SynthSegPlusLib.inference._rules import QualityRule, SecondOpinion
 from SynthSegPlusLib.labels import Grouping, LabelTable
 from SynthSegPlusLib.networks import Inputs
 
@@ -74,6 +74,26 @@ def quality_inputs(channels: np.ndarray, table: LabelTable, regions: Grouping, r
     if rule.cell == 1:
         return Inputs(groups=seen, n_groups=len(regions))
     return Inputs(image=region_shares(seen, len(regions), rule.cell))
+
+
+def region_agreement(
+    channels: np.ndarray, opinion: np.ndarray, table: LabelTable, regions: Grouping
+) -> np.ndarray:
+    """Dice (float64 [regions]) between the QC regions of two channel maps, uint8 [X, Y, Z] on one grid.
+
+    A region that both lack scores 0: nothing says that it was found.
+    """
+    region_of = regions.channels(table).astype(np.intp)
+    pairs = np.bincount(region_of[channels].reshape(-1) * len(regions) + region_of[opinion].reshape(-1),
+                        minlength=len(regions) ** 2).reshape(len(regions), len(regions))  # fmt: skip
+    both, sizes = np.diag(pairs), pairs.sum(axis=0) + pairs.sum(axis=1)
+    return np.divide(2.0 * both, sizes, out=np.zeros(len(regions)), where=sizes > 0)[1:]
+
+
+def joined_scores(raw: np.ndarray, agreement: np.ndarray, rule: SecondOpinion) -> np.ndarray:
+    """Scores (float64 [regions]) of R's (float [regions] or [1 + regions]) and the agreement (float [regions])."""
+    regressor = np.clip(np.asarray(raw, np.float64)[-len(agreement) :], 0.0, 1.0)
+    return np.asarray(rule.intercept) + np.asarray(rule.regressor) * regressor + np.asarray(rule.agreement) * agreement
 
 
 def report_of(raw: np.ndarray, regions: Grouping, threshold: float) -> QualityReport:

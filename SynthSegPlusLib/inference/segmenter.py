@@ -9,7 +9,7 @@ import numpy as np
 
 from SynthSegPlusLib.contract import Finding, InputError, OptionsError, SegmentOptions
 from SynthSegPlusLib.inference import _record
-from SynthSegPlusLib.inference._cascade import POSTPROCESSING, STAGE_TITLES, Cascade, needed_roles
+from SynthSegPlusLib.inference._cascade import POSTPROCESSING, SINGLE, STAGE_TITLES, Cascade, needed_roles
 from SynthSegPlusLib.inference._measure import Measured
 from SynthSegPlusLib.inference._memory import check_memory
 from SynthSegPlusLib.inference._plausible import implausible
@@ -27,7 +27,7 @@ FINISHING = "Finishing"
 
 STAGE_SHARES = {
     PREPARING: 4.0, "segmenter": 46.0, "tissue": 46.0, "denoiser": 51.0, "structure": 46.0, "parcellation": 55.0,
-    "quality": 58.0, POSTPROCESSING: 6.0, FINISHING: 4.0,
+    "second opinion": 46.0, "quality": 58.0, POSTPROCESSING: 6.0, FINISHING: 4.0,
 }  # fmt: skip
 """Expected shares of the time, CPU seconds of the reference on a whole head at 1 mm."""
 
@@ -141,10 +141,12 @@ class Segmenter:
 
     def _plan(self) -> list[tuple[str, float]]:
         roles = ["segmenter" if role.startswith("segmenter") else role for role in self.roles]
+        if self.options.mode not in SINGLE and "segmenter" in roles:
+            roles[roles.index("segmenter")] = "second opinion"
         shares = dict(STAGE_SHARES)
         if self.options.mode == "default":
             shares["segmenter"] *= 2
-        ends = [role for role in roles if role in ("parcellation", "quality")]
+        ends = [role for role in roles if role in ("parcellation", "second opinion", "quality")]
         networks = [role for role in roles if role not in ends]
         names = {**STAGE_TITLES, PREPARING: PREPARING, POSTPROCESSING: POSTPROCESSING, FINISHING: FINISHING}
         return [(names[key], shares[key]) for key in (PREPARING, *networks, POSTPROCESSING, *ends, FINISHING)]
@@ -209,6 +211,7 @@ class Segmenter:
             "warnings": list(pool.warnings),
             "icv_mm3": measured.icv_mm3,
             "quality": None if quality is None else quality.to_dict(),
+            "quality_parts": measured.quality_parts,
             "quality_from_denoiser": None if agreement is None else agreement.to_dict(),
             "timings": stages.timings,
             "peak_memory_bytes": None,

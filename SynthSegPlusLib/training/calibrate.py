@@ -1,0 +1,172 @@
+"""Calibrate quality control: from R's score and the agreement of two networks to the Dice that they promise.
+
+The engine itself segments synthetic scans whose truth is known, so that whatever it does around the networks (mirror
+images, a coarser working grid) is in the calibration too. The scans should be of label maps that no network saw.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from SynthSegPlusLib.contract.errors import InputError, OptionsError
+from SynthSegPlusLib.inference import ModelSet, Segmenter
+from SynthSegPlusLib.inference._rules import SecondOpinion
+from SynthSegPlusLib.inference.model_set import DESCRIPTION_FILE
+from SynthSegPlusLib.labels import Grouping, LabelTable
+from SynthSegPlusLib.synthesis import Generator
+from SynthSegPlusLib.training.nothing import not_a_brain
+from SynthSegPlusLib.training.pairs import NOT_A_BRAIN, region_dice
+from SynthSegPlusLib.volume import Volume
+
+MODE = "robust"
+COLUMNS = ("seed", "scan", "shown", "region", "regressor", "agreement", "dice")
+FEWEST_SCANS = 10
+"""Three numbers a region cannot be told from fewer."""
+_DIGITS = 4
+
+
+@dataclass(frozen=True)
+class Observed:
+    """One region of one segmented scan: R's own score, the agreement between S2 and S, and the true Dice."""
+
+    seed: int
+    scan: int
+    shown: str
+    region: str
+    regressor: float
+    agreement: float
+    dice: float
+
+
+def asking(model_set: ModelSet) -> ModelSet:
+    """The set with a second opinion that changes nothing, so that the engine asks for it; `OptionsError` without S."""
+    for role in ("segmenter", "structure", "quality"):
+        model_set.require(role)
+    count = len(model_set.qc_regions) - 1
+    neutral = SecondOpinion((0.0,) * count, (1.0,) * count, (0.0,) * count)
+    return replace(model_set, quality=replace(model_set.quality, second_opinion=neutral))
+
+
+def observe(
+    model_set: ModelSet, generators: dict[str, Generator], scans: Sequence[int], seed: int, **machine: Any
+) -> Iterator[list[Observed]]:
+    """Segment scans number ``scans`` and compare, one scan's regions at a time.
+
+    ``generators``: named kinds of scans at 1 mm, taken in turn; one in `NOT_A_BRAIN` shows no head, where every true
+    Dice is 0. ``machine``: backend, device, threads.
+    """
+    segmenter = Segmenter(asking(model_set), mode=MODE, quality=True, keep_networks=True, **machine)
+    names = list(generators)
+    for number in scans:
+        kind = "nothing" if number % NOT_A_BRAIN == NOT_A_BRAIN - 1 else names[number % len(names)]
+        image, truth = _scan(generators.get(kind) or generators[names[0]], kind, [seed, number])
+        try:
+            result = segmenter.segment(Volume(image, np.eye(4), f"calibration_{number}"))
+        except InputError:  # what shows no head may be refused, which needs no score
+            continue
+        parts = result.record["quality_parts"]
+        dice = true_dice(result.labels.data, truth, model_set.table, model_set.qc_regions)
+        yield [
+            Observed(seed, number, kind, name, parts["regressor"][name], parts["agreement"][name], float(value))
+            for name, value in zip(parts["regressor"], dice, strict=True)
+        ]
+
+
+def _scan(generator: Generator, kind: str, seed: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    from keras import ops
+
+    if kind == "nothing":
+        image = not_a_brain(seed, generator.config.shape)
+        return image, np.zeros(image.shape, np.uint8)
+    sample = generator.sample(seed)
+    truth: np.ndarray = ops.convert_to_numpy(sample.structures()).astype(np.uint8)
+    return ops.convert_to_numpy(sample.image), truth
+
+
+def true_dice(labels: np.ndarray, truth: np.ndarray, table: LabelTable, regions: Grouping) -> np.ndarray:
+    """Dice (float64 [regions]) of QC regions; 0 for one that both maps lack.
+
+    ``labels``: label values [x, y, z]; ``truth``: channels of ``table``, uint8 on the same grid.
+    """
+    channel_of = np.zeros(int(table.values.max()) + 1, np.uint8)
+    channel_of[table.values] = np.arange(len(table.values))
+    return region_dice(channel_of[labels], truth, regions.channels(table), len(regions))
+
+
+def fit(observed: Sequence[Observed], regions: Sequence[str]) -> SecondOpinion:
+    """Least squares of the true Dice, region by region; neither part may count against the other.
+
+    `OptionsError` where there are fewer than `FEWEST_SCANS` scans.
+    """
+    from scipy.optimize import lsq_linear
+
+    found = []
+    for region in regions:
+        own = [one for one in observed if one.region == region]
+        if len(own) < FEWEST_SCANS:
+            raise OptionsError(
+                f"{len(own)} scans were observed for the region {region!r}; calibrate with {FEWEST_SCANS} or more."
+            )
+        parts = np.array([(1.0, one.regressor, one.agreement) for one in own])
+        true = np.array([one.dice for one in own])
+        found.append(lsq_linear(parts, true, bounds=([-5.0, 0.0, 0.0], [5.0, 5.0, 5.0])).x)
+    return SecondOpinion(*(tuple(round(float(n), _DIGITS) for n in column) for column in np.transpose(found)))
+
+
+def write_opinion(folder: Path, opinion: SecondOpinion) -> ModelSet:
+    """Write a calibration into a set's description, replacing what it had, and load the set again."""
+    path = folder / DESCRIPTION_FILE
+    values = json.loads(path.read_text(encoding="utf-8"))
+    values.setdefault("quality", {})["second_opinion"] = {name: list(part) for name, part in asdict(opinion).items()}
+    partial = path.with_name(f".{path.name}.part")
+    partial.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    os.replace(partial, path)
+    return ModelSet.load(folder)
+
+
+def read_observed(path: Path) -> list[Observed]:
+    """Rows of a table of observations; none where there is no file."""
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return [
+            Observed(int(row["seed"]), int(row["scan"]), row["shown"], row["region"],
+                     float(row["regressor"]), float(row["agreement"]), float(row["dice"]))
+            for row in csv.DictReader(file)
+        ]  # fmt: skip
+
+
+def write_observed(path: Path, observed: Sequence[Observed]) -> None:
+    """Write the table of observations, through a temporary file."""
+    partial = path.with_name(f".{path.name}.part")
+    with partial.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        for one in observed:
+            numbers = {name: f"{getattr(one, name):.{_DIGITS}f}" for name in ("regressor", "agreement", "dice")}
+            writer.writerow({**asdict(one), **numbers})
+    os.replace(partial, path)
+
+
+def collect(
+    model_set: ModelSet, generators: dict[str, Generator], count: int, seed: int, table: Path,
+    say: Callable[[str], None] = print, **machine: Any,
+) -> list[Observed]:  # fmt: skip
+    """Observe scans 0 to ``count`` - 1 into a table; those that it has already are not made again."""
+    observed = read_observed(table)
+    done = {one.scan for one in observed if one.seed == seed}
+    missing = [number for number in range(count) if number not in done]
+    for rows in observe(model_set, generators, missing, seed, **machine):
+        observed += rows
+        write_observed(table, observed)
+        mean = np.mean([one.dice for one in rows])
+        say(f"scan {rows[0].scan} ({rows[0].shown}): mean true Dice of the regions {mean:.3f}")
+    return observed

@@ -1,0 +1,48 @@
+"""`synthsegplus calibrate`: let S's second opinion join R's scores."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+TABLE = "observed.csv"
+PRESETS = ("fast", "degraded")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.add_argument("--models", required=True, metavar="SET", help="the model set, which is changed")
+    parser.add_argument("--labels", required=True, type=Path, metavar="DIR", help="folder of label maps (*seg_<id>)")
+    parser.add_argument("--maps", nargs="+", default=["15", "16"], metavar="ID",
+                        help="ids of maps that the networks did not learn from (default: 15 16)")  # fmt: skip
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help=f"folder for the table, {TABLE}")
+    parser.add_argument("--scans", type=int, default=60, help="how many (default: 60)")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--backend", choices=("tensorflow", "torch", "jax"), help="default: the one that sees a GPU")
+    parser.add_argument("--device", default="auto", help="auto, cpu, gpu or gpu:N (default: auto)")
+    parser.add_argument("--threads", type=int, help="CPU threads (default: all)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Observe, fit, and write; returns the exit status. Raises the project's errors."""
+    from SynthSegPlusLib.inference import ModelSet
+    from SynthSegPlusLib.networks import choose_backend
+    from SynthSegPlusLib.synthesis import Generator, find_label_maps, generator_config, read_label_map
+    from SynthSegPlusLib.training.calibrate import asking, collect, fit, write_opinion
+
+    model_set = ModelSet.find(args.models)
+    asking(model_set)  # says what the set lacks before anything is made
+    maps = [read_label_map(path) for path in find_label_maps(args.labels, args.maps)]
+    print(f"calibrating {model_set.name} on {choose_backend(args.backend, args.device, args.threads).description}")
+    generators = {
+        preset: Generator(maps, generator_config({"preset": preset, "shape": [192, 224, 192]})) for preset in PRESETS
+    }
+    args.out.mkdir(parents=True, exist_ok=True)
+    observed = collect(model_set, generators, args.scans, args.seed, args.out / TABLE, backend=args.backend,
+                       device=args.device, threads=args.threads)  # fmt: skip
+    regions = model_set.qc_regions.names[1:]
+    opinion = fit(observed, regions)
+    write_opinion(model_set.folder, opinion)
+    for name, *weights in zip(regions, opinion.intercept, opinion.regressor, opinion.agreement, strict=True):
+        print("{}: {:+.2f} + {:.2f} x R + {:.2f} x agreement".format(name, *weights))
+    return 0

@@ -1,0 +1,125 @@
+"""S's second opinion: when it is asked for, what it changes, and what it does not."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from SynthSegPlusLib.contract import ModelError
+from SynthSegPlusLib.inference import ModelSet, Segmenter
+from SynthSegPlusLib.inference._rules import SecondOpinion
+from SynthSegPlusLib.inference.quality import joined_scores, region_agreement
+from SynthSegPlusLib.labels import qc_regions, structures
+from Testing.inference.tiny import scan
+
+TABLE, REGIONS = structures("2.0"), qc_regions("paper")
+NAMES = REGIONS.names[1:]
+STAGE = "Second opinion (S)"
+
+
+@pytest.fixture(scope="module")
+def asking(tiny):
+    """The tiny set, whose scores are a tenth plus half of R's plus a fifth of the agreement."""
+    rule = {"intercept": [0.1] * 10, "regressor": [0.5] * 10, "agreement": [0.2] * 10}
+    return with_rule(tiny, rule)
+
+
+def with_rule(folder, rule):
+    made = folder.with_name(f"{folder.name}_asking")
+    if not made.exists():
+        made.mkdir()
+        for path in folder.glob("*.h5"):
+            (made / path.name).symlink_to(path)
+    values = json.loads((folder / "model_set.json").read_text())
+    values["quality"]["second_opinion"] = rule
+    (made / "model_set.json").write_text(json.dumps(values))
+    return made
+
+
+def run(folder, **options):
+    return Segmenter(ModelSet.load(folder), device="cpu", quality=True, **options).segment(scan())
+
+
+def channels(*values):
+    return TABLE.channels(values).astype(np.uint8)
+
+
+def test_agreement_is_the_dice_of_regions_not_of_structures():
+    one = channels(17, 17, 53, 10, 0, 0)[:, None, None]
+    two = channels(17, 53, 0, 0, 0, 49)[:, None, None]
+    found = dict(zip(NAMES, region_agreement(one, two, TABLE, REGIONS), strict=True))
+    assert found["hippocampus"] == pytest.approx(2 * 2 / 5)
+    assert found["thalamus"] == 0
+    assert found["cerebellum"] == 0
+
+
+def test_scores_are_joined_region_by_region_and_r_is_clipped_first():
+    rule = SecondOpinion((0.1, -0.2), (0.5, 1.0), (0.2, 0.4))
+    assert joined_scores(np.array([0.9, 0.8, 1.4]), np.array([0.5, 0.25]), rule) == pytest.approx([0.6, 0.9])
+    assert joined_scores(np.array([0.8, np.nan]), np.array([0.5, 0.25]), rule)[0] == pytest.approx(0.6)
+
+
+def test_the_cascade_asks_s_and_reports_what_the_scores_were_made_of(tiny, asking):
+    plain, joined = run(tiny, mode="robust"), run(asking, mode="robust")
+    assert np.array_equal(plain.labels.data, joined.labels.data)
+    parts = joined.record["quality_parts"]
+    assert parts["regressor"] == {region.name: region.score for region in plain.quality.regions}
+    assert list(parts["agreement"]) == list(NAMES)
+    assert 0 < max(parts["agreement"].values()) <= 1
+    for region in joined.quality.regions:
+        expected = 0.1 + 0.5 * parts["regressor"][region.name] + 0.2 * parts["agreement"][region.name]
+        assert region.score == pytest.approx(np.clip(expected, 0, 1))
+    assert "segmenter" in joined.record["model_set"]["roles"]
+    assert STAGE in joined.record["timings"]
+    assert set(plain.record["quality_parts"]) == {"regressor"}
+    assert STAGE not in plain.record["timings"]
+
+
+def test_the_agreement_is_that_of_the_cascade_and_s(asking):
+    robust, single = run(asking, mode="robust"), run(asking, mode="fast")
+    # Before postprocessing on both sides; the tiny networks lose little by it.
+    of = {"robust": robust, "fast": single}
+    maps = {name: TABLE.channels(one.labels.data.ravel()).astype(np.uint8)[:, None, None] for name, one in of.items()}
+    roughly = region_agreement(maps["robust"], maps["fast"], TABLE, REGIONS)
+    assert list(robust.record["quality_parts"]["agreement"].values()) == pytest.approx(roughly, abs=0.1)
+
+
+@pytest.mark.parametrize("mode", ["fast", "default", "s-d"])
+def test_where_the_structures_are_s_own_r_scores_alone(tiny, asking, mode):
+    assert run(asking, mode=mode).quality == run(tiny, mode=mode).quality
+
+
+@pytest.mark.parametrize("mode", ["robust", "s1-s2", "s1-s2-d"])
+def test_stages_name_the_second_opinion_before_r(asking, mode):
+    names = Segmenter(ModelSet.load(asking), mode=mode, quality=True).stage_names
+    assert names.index(STAGE) == names.index("Quality control (R)") - 1
+    assert STAGE not in Segmenter(ModelSet.load(asking), mode=mode).stage_names
+
+
+def test_without_s_r_scores_alone(asking, tiny, tmp_path):
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    for path in asking.iterdir():
+        if path.name != "segmenter.h5":
+            (alone / path.name).symlink_to(path)
+    assert run(alone, mode="robust").quality == run(tiny, mode="robust").quality
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        ({"intercept": [0.0] * 9, "regressor": [1.0] * 10, "agreement": [0.0] * 10}, "intercept has 9 numbers"),
+        ({"intercept": [0.0] * 10, "regressor": [1.0] * 10}, "agreement has 0 numbers"),
+        ({"intercept": ["a"] * 10, "regressor": [1.0] * 10, "agreement": [0.0] * 10}, "list of numbers"),
+        ({"intercept": [0.0] * 10, "regressor": [-1.0] * 10, "agreement": [0.0] * 10}, "from 0 to 5"),
+        ({"weights": []}, "weights is unknown"),
+    ],
+)
+def test_a_wrong_rule_is_refused(tiny, tmp_path, rule, message):
+    values = json.loads((tiny / "model_set.json").read_text())
+    values["quality"]["second_opinion"] = rule
+    (tmp_path / "model_set.json").write_text(json.dumps(values))
+    with pytest.raises(ModelError, match=message):
+        ModelSet.load(tmp_path)

@@ -1,0 +1,124 @@
+"""The calibration of quality control: what it observes, fits and writes."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from SynthSegPlusLib.cli import main
+from SynthSegPlusLib.contract.errors import ModelError, OptionsError
+from SynthSegPlusLib.inference import ModelSet, Segmenter
+from SynthSegPlusLib.labels import qc_regions, structures
+from SynthSegPlusLib.networks import choose_backend
+from SynthSegPlusLib.synthesis import Generator, generator_config
+from SynthSegPlusLib.training.calibrate import (
+    Observed,
+    asking,
+    collect,
+    fit,
+    read_observed,
+    true_dice,
+    write_observed,
+    write_opinion,
+)
+from Testing.inference.tiny import write_tiny_set
+from Testing.synthesis.phantoms import phantom
+
+REGIONS = qc_regions("paper").names[1:]
+SHAPE = (40, 48, 40)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def backend():
+    return choose_backend(device="cpu")
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    return write_tiny_set(tmp_path / "tiny")
+
+
+def toys():
+    still = {"shape": SHAPE, "acquisition": {"full": 1, "partial_view": 0}}
+    return {preset: Generator([phantom()], generator_config({"preset": preset, **still}))
+            for preset in ("fast", "degraded")}  # fmt: skip
+
+
+def observed(count, of=lambda r, a: 0.1 + 0.5 * r + 0.3 * a):
+    rng = np.random.default_rng(0)
+    return [
+        Observed(1, scan, "fast", region, r, a, of(r, a))
+        for scan in range(count) for region in REGIONS for r, a in [rng.uniform(0.3, 0.9, 2)]
+    ]  # fmt: skip
+
+
+def test_a_linear_truth_is_found_again():
+    found = fit(observed(20), REGIONS)
+    assert found.intercept == pytest.approx([0.1] * 10, abs=1e-3)
+    assert found.regressor == pytest.approx([0.5] * 10, abs=1e-3)
+    assert found.agreement == pytest.approx([0.3] * 10, abs=1e-3)
+
+
+def test_no_part_counts_against_the_truth():
+    found = fit(observed(20, lambda r, a: 0.5 - 0.4 * r + 0.3 * a), REGIONS)
+    assert max(found.regressor) == 0
+    assert min(found.agreement) > 0.1
+
+
+def test_too_few_scans_are_refused():
+    with pytest.raises(OptionsError, match="9 scans were observed"):
+        fit(observed(9), REGIONS)
+
+
+def test_true_dice_is_of_regions_and_zero_for_what_both_lack():
+    table = structures("2.0")
+    labels = np.array([[[17, 53, 53, 0, 10]]])
+    truth = table.channels([17, 17, 0, 53, 10]).astype(np.uint8)[None, None]
+    found = dict(zip(REGIONS, true_dice(labels, truth, table, qc_regions("paper")), strict=True))
+    assert found["hippocampus"] == pytest.approx(4 / 6)
+    assert found["thalamus"] == 1
+    assert found["putamen"] == 0
+
+
+def test_observations_survive_their_table(tmp_path):
+    path = tmp_path / "observed.csv"
+    assert read_observed(path) == []
+    write_observed(path, observed(2))
+    read = read_observed(path)
+    assert [(one.scan, one.region) for one in read] == [(one.scan, one.region) for one in observed(2)]
+    assert [one.dice for one in read] == pytest.approx([one.dice for one in observed(2)], abs=1e-4)
+
+
+def test_an_interrupted_collection_goes_on_and_every_tenth_scan_shows_no_head(tiny, tmp_path):
+    said = []
+    first = collect(ModelSet.load(tiny), toys(), 3, 5, tmp_path / "observed.csv", said.append, device="cpu")
+    more = collect(ModelSet.load(tiny), toys(), 10, 5, tmp_path / "observed.csv", said.append, device="cpu")
+    assert [one.scan for one in more[: len(first)]] == [one.scan for one in first]
+    assert len(said) == len({one.scan for one in more})
+    shown = {one.scan: one.shown for one in more}
+    assert (shown[0], shown[1]) == ("fast", "degraded")
+    nothing = [one for one in more if one.scan == 9]
+    assert all(one.shown == "nothing" and one.dice == 0 for one in nothing)
+    assert max(one.agreement for one in more) > 0
+    assert max(one.dice for one in more) > 0
+
+
+def test_a_calibrated_set_loads_and_scores_by_its_rule(tiny):
+    opinion = fit(observed(12), REGIONS)
+    made = write_opinion(tiny, opinion)
+    assert made.quality.second_opinion == opinion
+    assert made.quality.grid == (32, 32, 32)
+    assert "Second opinion (S)" in Segmenter(made, mode="robust", quality=True).stage_names
+    assert not list(tiny.glob(".*"))
+
+
+def test_a_set_without_s_is_refused_and_left_alone(tmp_path):
+    folder = write_tiny_set(tmp_path / "lean", roles=("tissue", "denoiser", "structure", "quality"))
+    before = (folder / "model_set.json").read_text()
+    with pytest.raises(ModelError, match="single segmentation network"):
+        asking(ModelSet.load(folder))
+    assert main(["calibrate", "--models", str(folder), "--labels", str(tmp_path), "--out", str(tmp_path / "o")]) == 2
+    assert (folder / "model_set.json").read_text() == before
+    assert json.loads(before)["name"] == "lean"
