@@ -77,6 +77,16 @@ def test_quality_is_judged_as_the_goals_say():
     assert found["all", "robust", "R, regions: mean absolute error"] == (pytest.approx(0.11), 5)
 
 
+def test_r_alone_and_the_agreement_are_judged_beside_the_score_that_joins_them():
+    dice = [dice_row("a", "robust", true, "region", f"r{number}", score=str(score), regressor=str(own), agreement="0.6")
+            for number, (score, own, true) in enumerate([(0.8, 0.5, 0.8), (0.5, 0.7, 0.4)])]  # fmt: skip
+    found = found_in(summary(dice, [scan_row("a", "robust")]))
+    assert found["synthetic", "robust", "R, regions: below 0.60 rejected"] == (1.0, 1)
+    assert found["synthetic", "robust", "R alone, regions: below 0.60 rejected"] == (0.0, 1)
+    assert found["synthetic", "robust", "R alone, regions: AUC for true Dice below 0.65"] == (0.0, 2)
+    assert found["synthetic", "robust", "S-S2 agreement, regions: mean absolute error"] == (pytest.approx(0.2), 2)
+
+
 def test_regions_without_a_score_or_a_dice_do_not_count():
     rows = [dice_row("a", "robust", 0.5, "region", score=""), dice_row("a", "robust", "nan", "region", score="0.4"),
             dice_row("a", "robust", 0.5, "region", score="0.4")]  # fmt: skip

@@ -159,8 +159,10 @@ def _diagonal(axis: Any, values: np.ndarray) -> None:
 
 
 def _quality(rows: Rows) -> Any:
-    """Predicted against true Dice of regions: R, and the estimate from D."""
-    panels = [("R", "score"), ("Dice between D and S2", "estimate")]
+    """Predicted against true Dice of regions: the score, R's own where S was asked too, and the estimate from D."""
+    joined = len(quality_pairs(rows, "region", "regressor")[0]) > 0
+    panels = [("R with S's second opinion" if joined else "R", "score"), ("R alone", "regressor"),
+              ("Dice between D and S2", "estimate")]  # fmt: skip
     panels = [panel for panel in panels if len(quality_pairs(rows, "region", panel[1])[0])]
     if not panels:
         return None

@@ -65,20 +65,27 @@ def number(value: float | None, digits: int = 4) -> str:
 def compare(about: dict[str, Any], result: Any, truth: np.ndarray, predicted: np.ndarray) -> list[dict[str, Any]]:
     """Rows of a segmentation beside its truth on the same grid: structures, tissues, and regions.
 
-    Regions carry R's ``score``; tissues, and regions by the tissue that they belong to, the ``estimate`` from D.
+    Regions carry their ``score``, and R's own and the agreement where S was asked too; tissues, and regions by the
+    tissue that they belong to, the ``estimate`` from D.
     """
     found = rows(about, "structure", structure_dice(predicted, truth))
     for kind in ("tissue", "region"):
         for row in rows(about, kind, group_dice(predicted, truth, kind)):
             tissue = row["name"] if kind == "tissue" else TISSUE_OF_REGION[row["name"]]
             row["estimate"] = _score(result.denoiser_quality, tissue)
-            row["score"] = _score(result.quality, row["name"]) if kind == "region" else ""
+            if kind == "region":
+                row |= {"score": _score(result.quality, row["name"]), **_parts(result, row["name"])}
             found.append(row)
     return found
 
 
 def _score(report: Any, name: str) -> str:
     return "" if report is None else number(report.score_of(name))
+
+
+def _parts(result: Any, region: str) -> dict[str, str]:
+    parts = result.record.get("quality_parts") or {}
+    return {name: number(values[region]) for name, values in parts.items() if "agreement" in parts}
 
 
 def compare_real(about: dict[str, Any], result: Any, scan: RealScan) -> list[dict[str, Any]]:

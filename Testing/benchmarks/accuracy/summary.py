@@ -99,9 +99,10 @@ def quality_pairs(rows: Rows, kind: str, column: str) -> tuple[np.ndarray, np.nd
 
 
 def _quality(own: Rows, add: Add) -> None:
-    """R's scores, and the estimate from D, against the true Dice."""
+    """Scores (R's, with S's opinion where it was asked), their parts, and the estimate from D, against the truth."""
     for name, kind, column in (
-        ("R", "region", "score"), ("D-S2 estimate", "region", "estimate"), ("D-S2 estimate", "tissue", "estimate"),
+        ("R", "region", "score"), ("R alone", "region", "regressor"), ("S-S2 agreement", "region", "agreement"),
+        ("D-S2 estimate", "region", "estimate"), ("D-S2 estimate", "tissue", "estimate"),
     ):  # fmt: skip
         predicted, true = quality_pairs(own, kind, column)
         if not len(true):

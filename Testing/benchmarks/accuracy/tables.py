@@ -14,7 +14,7 @@ from SynthSegPlusLib.inference import ModelSet
 
 Rows = list[dict[str, Any]]
 ABOUT = ("part", "scan", "mode", "map", "contrast", "spacing", "orientation")
-DICE_COLUMNS = (*ABOUT, "kind", "name", "dice", "score", "estimate")
+DICE_COLUMNS = (*ABOUT, "kind", "name", "dice", "score", "regressor", "agreement", "estimate")
 SCAN_COLUMNS = (
     *ABOUT, "icv_mm3", "true_icv_mm3", "hippocampus_mm3", "true_hippocampus_mm3", "ventricles_mm3",
     "true_ventricles_mm3", "verdict", "lowest", "cpu_seconds",
