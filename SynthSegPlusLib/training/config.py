@@ -14,6 +14,7 @@ from SynthSegPlusLib.contract.errors import OptionsError
 ROLES = ("segmenter", "tissue", "denoiser", "structure", "parcellation", "quality")
 LOSSES = ("combined", "labelled", "dice", "wl2")
 OPTIMIZERS = ("adamw", "muon")
+BALANCED = ("segmenter", "tissue", "structure")
 _PRECISIONS = ("float32", "bfloat16", "float16")
 
 
@@ -78,6 +79,9 @@ class TrainingConfig:
     found_tissues
         Share of S2's steps in which it is given the tissue classes that the frozen networks of ``depends`` find in the
         scan (S1, and D where it is named), instead of the true ones.
+    balance
+        Scans on which the finished weights' last biases are balanced (`balance.balance_volumes`), so that every label's
+        posteriors add up to its true volume; 0: none. Segmenter, tissue and structure only.
     """
 
     role: str
@@ -106,6 +110,7 @@ class TrainingConfig:
     cell: int = 1
     displaced: float = 0.0
     found_tissues: float = 0.0
+    balance: int = 0
 
     def __post_init__(self) -> None:
         _choice("role", self.role, ROLES)
@@ -130,6 +135,11 @@ class TrainingConfig:
             raise OptionsError(
                 f"displaced is {self.displaced} and cell {self.cell} in a training of the role {self.role}; the first "
                 f"is a share from 0 to 1, and both are for R (quality) only."
+            )
+        if self.balance < 0 or (self.balance and self.role not in BALANCED):
+            raise OptionsError(
+                f"balance is {self.balance} in a training of the role {self.role}; it is a number of scans, and of the "
+                f"roles {', '.join(BALANCED)} only."
             )
         if not 0 <= self.ema < 1:
             raise OptionsError(f"ema is {self.ema}; it must lie in [0, 1).")

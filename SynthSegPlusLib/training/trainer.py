@@ -16,6 +16,7 @@ import numpy as np
 
 from SynthSegPlusLib.contract.errors import InputError, OptionsError, OutputError, SynthSegPlusError
 from SynthSegPlusLib.networks import save_weights
+from SynthSegPlusLib.training.balance import balance_volumes
 from SynthSegPlusLib.training.config import TrainingConfig
 from SynthSegPlusLib.training.logs import Logs
 from SynthSegPlusLib.training.tasks import Task, build
@@ -96,6 +97,8 @@ class Trainer:
         finally:
             logs.close()
         self.save()
+        if self.config.balance and self.step == self.config.steps:
+            self._balance()
 
     def _one(self) -> float:
         """One step; returns the seconds that the scan's generation took."""
@@ -139,6 +142,13 @@ class Trainer:
             raise OutputError(f"The checkpoint in {self.folder} cannot be written: {error}; free space.") from error
         self.export(self.folder / f"{self.task.spec.prefix}.h5")
 
+    def _balance(self) -> None:
+        shifts = balance_volumes(
+            self.folder / f"{self.task.spec.prefix}.h5", self.task, self.config.balance, self.config.seed
+        )
+        self.say(f"volumes balanced on {self.config.balance} scans: last biases shifted by {shifts.min():.2f} to "
+                 f"{shifts.max():.2f}")  # fmt: skip
+
     def export(self, path: Path, dtype: Literal["float16", "float32"] = "float32") -> None:
         """Write the weights (averaged over the last steps when the configuration says so) in the published layout."""
         raw = [_numpy(variable) for variable in self.model.trainable_variables]
@@ -170,7 +180,7 @@ class Trainer:
 def _identity(config: TrainingConfig) -> dict[str, Any]:
     """What must not change between a checkpoint and its resumption (the steps may: a longer or shorter rest)."""
     values = config.to_dict()
-    for name in ("steps", "log_every", "save_every", "warm_start", "depends", "freeze_norm"):
+    for name in ("steps", "log_every", "save_every", "warm_start", "depends", "freeze_norm", "balance"):
         values.pop(name)
     return json.loads(json.dumps(values))
 
