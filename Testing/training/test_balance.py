@@ -28,22 +28,31 @@ def volumes(path, one, scans, seed):
 
 def test_two_labels_whose_posteriors_are_constant():
     posteriors = np.tile([0.6, 0.4], (100, 1))
-    shifts = balancing_shifts(posteriors, np.repeat([0, 1], [80, 20]))
+    shifts = balancing_shifts(posteriors, np.repeat([0, 1], [80, 20]), np.arange(2), 60)
     assert shifts[0] == 0
     assert shifts[1] == pytest.approx(np.log(0.2 / 0.8) - np.log(0.4 / 0.6), abs=0.02)
 
 
 def test_an_absent_label_is_left_as_it_is_and_shifts_are_bounded():
     posteriors = np.tile([0.5, 0.3, 0.2], (1000, 1))
-    shifts = balancing_shifts(posteriors, np.repeat([0, 1], [999, 1]))
+    shifts = balancing_shifts(posteriors, np.repeat([0, 1], [999, 1]), np.arange(3), 60)
     assert shifts[2] == 0
-    assert shifts[1] == -3
-    balanced = balancing_shifts(posteriors, np.repeat([0, 1, 2], [500, 300, 200]))
+    assert shifts[1] == -2
+    balanced = balancing_shifts(posteriors, np.repeat([0, 1, 2], [500, 300, 200]), np.arange(3), 60)
     assert balanced == pytest.approx([0, 0, 0], abs=0.01)
+
+
+def test_one_round_adds_the_logarithm_of_what_is_missing_and_sides_are_alike():
+    posteriors = np.tile([0.5, 0.4, 0.1], (100, 1))
+    shifts = balancing_shifts(posteriors, np.repeat([0, 1, 2], [50, 5, 45]), np.array([0, 2, 1]), 1)
+    assert shifts == pytest.approx([0, 0, 0])
+    shifts = balancing_shifts(posteriors, np.repeat([0, 1, 2], [80, 5, 15]), np.array([0, 2, 1]), 1)
+    assert shifts == pytest.approx([0, *[np.log(20 / 50) - np.log(80 / 50)] * 2])
 
 
 def test_a_training_that_ends_leaves_balanced_volumes_and_other_layers_alone(tmp_path, monkeypatch):
     monkeypatch.setattr(balance, "_LARGEST", 30.0)  # so few steps leave more to do than a training would
+    monkeypatch.setattr(balance, "_ROUNDS", 100)
     said = []
     plain = trainer(tmp_path / "plain", steps=40, ema=0.0, network=NETWORK)
     plain.run()
