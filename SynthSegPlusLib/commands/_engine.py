@@ -15,7 +15,7 @@ from SynthSegPlusLib.cohort.naming import Job
 from SynthSegPlusLib.cohort.outcomes import Outcome
 from SynthSegPlusLib.cohort.tables import PublishedTables
 from SynthSegPlusLib.contract import Finding, ModelError, OptionsError, SegmentOptions
-from SynthSegPlusLib.inference.model_set import MODE_ROLES, ModelSet, Role
+from SynthSegPlusLib.inference.model_set import ModelSet, Role
 from SynthSegPlusLib.labels import parcels, structures
 
 READING = "Reading"
@@ -40,19 +40,19 @@ class Choice:
 
     def roles(self) -> list[Role]:
         """Networks of the run, in the order in which they run; `ModelError` names one that the set lacks."""
-        names = list(MODE_ROLES[self.options.mode])
+        names = self.model_set.needed_roles(self.options)
         if self.options.quality_from_denoiser and "denoiser" not in names:
             raise OptionsError(
                 f"--qc-from-denoiser needs a mode that runs the denoiser, and {self.options.mode} does not; for "
                 "example --robust."
             )
-        if "segmenter" in names:
-            names[names.index("segmenter")] = self.model_set.segmenter_role(self.options.label_version)
-        names += ["parcellation"] * self.options.parcellation + ["quality"] * self.options.quality
         return [self.model_set.require(name) for name in names]
 
     def request(self) -> dict[str, Any]:
         """What decides a result besides the scan; JSON-ready."""
+        asked = self.options.quality and self.model_set.asks_second_opinion(self.options.mode)
+        opinion = self.model_set.quality.second_opinion if asked else None
+        rule = {name: list(values) for name, values in vars(opinion).items()} if opinion else None
         return {
             "version": __version__,
             "options": self.options.to_dict(),
@@ -60,6 +60,7 @@ class Choice:
                 "name": self.model_set.name,
                 "version": self.model_set.version,
                 "files": {role.name: role.verify().sha256 for role in self.roles()},
+                **({"second_opinion": rule} if rule else {}),
             },
         }
 

@@ -13,7 +13,7 @@ from SynthSegPlusLib.inference._pool import NetworkPool
 from SynthSegPlusLib.inference._progress import Stages
 from SynthSegPlusLib.inference._smoothing import Slabs, smooth_slabs
 from SynthSegPlusLib.inference._soft import SoftLabels
-from SynthSegPlusLib.inference.model_set import MODE_ROLES, ModelSet
+from SynthSegPlusLib.inference.model_set import ModelSet
 from SynthSegPlusLib.labels import LabelTable, structures
 from SynthSegPlusLib.networks import Inputs
 from SynthSegPlusLib.volume import Conformed
@@ -227,19 +227,6 @@ class Cascade:
         else:
             soft.drop_below(self.rules.posterior_threshold)
         soft.normalise()
-
-
-def needed_roles(model_set: ModelSet, options: SegmentOptions) -> tuple[str, ...]:
-    """Roles that a run needs, in the order in which they run."""
-    roles = list(MODE_ROLES[options.mode])
-    if "segmenter" in roles:
-        roles[roles.index("segmenter")] = model_set.segmenter_role(options.label_version)
-    if options.parcellation:
-        roles.append("parcellation")
-    if options.quality:
-        roles += ["segmenter"] if model_set.asks_second_opinion(options.mode) else []
-        roles.append("quality")
-    return tuple(roles)
 
 
 def _planes(dense: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from SynthSegPlusLib.contract.errors import ModelError
+from SynthSegPlusLib.contract.options import SegmentOptions
 from SynthSegPlusLib.inference._fields import Fields
 from SynthSegPlusLib.inference._integrity import Integrity, sha256_of
 from SynthSegPlusLib.inference._rules import Padding, ParcelRule, Postprocessing, QualityRule
@@ -230,6 +231,18 @@ class ModelSet:
     def asks_second_opinion(self, mode: str) -> bool:
         """Whether S is asked too where the result of ``mode`` is scored: it must be another network's."""
         return self.quality.second_opinion is not None and "structure" in MODE_ROLES[mode] and self.has("segmenter")
+
+    def needed_roles(self, options: SegmentOptions) -> tuple[str, ...]:
+        """Names of the roles that a run needs, in the order in which they run; whether they are there is not asked."""
+        roles = list(MODE_ROLES[options.mode])
+        if "segmenter" in roles:
+            roles[roles.index("segmenter")] = self.segmenter_role(options.label_version)
+        if options.parcellation:
+            roles.append("parcellation")
+        if options.quality:
+            roles += ["segmenter"] if self.asks_second_opinion(options.mode) else []
+            roles.append("quality")
+        return tuple(roles)
 
     def segmenter_role(self, label_version: str) -> str:
         """Name of the single network's role for a label version."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from SynthSegPlusLib.contract import Finding, InputError, OptionsError, SegmentOptions
 from SynthSegPlusLib.inference import _record
-from SynthSegPlusLib.inference._cascade import POSTPROCESSING, SINGLE, STAGE_TITLES, Cascade, needed_roles
+from SynthSegPlusLib.inference._cascade import POSTPROCESSING, SINGLE, STAGE_TITLES, Cascade
 from SynthSegPlusLib.inference._measure import Measured
 from SynthSegPlusLib.inference._memory import check_memory
 from SynthSegPlusLib.inference._plausible import implausible
@@ -65,7 +65,7 @@ class Segmenter:
                  keep_networks: bool = False, **fields: Any):  # fmt: skip
         self.model_set = model_set or ModelSet.find()
         self.options = _options(options, fields)
-        self.roles = needed_roles(self.model_set, self.options)
+        self.roles = self.model_set.needed_roles(self.options)
         for role in self.roles:
             self.model_set.require(role)
         if self.options.quality_from_denoiser and "denoiser" not in self.roles:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 
-from SynthSegPlusLib.contract import ModelError
+from SynthSegPlusLib.commands._engine import Choice
+from SynthSegPlusLib.contract import ModelError, SegmentOptions
 from SynthSegPlusLib.inference import ModelSet, Segmenter
 from SynthSegPlusLib.inference._rules import SecondOpinion
 from SynthSegPlusLib.inference.quality import joined_scores, region_agreement
@@ -96,6 +98,22 @@ def test_stages_name_the_second_opinion_before_r(asking, mode):
     names = Segmenter(ModelSet.load(asking), mode=mode, quality=True).stage_names
     assert names.index(STAGE) == names.index("Quality control (R)") - 1
     assert STAGE not in Segmenter(ModelSet.load(asking), mode=mode).stage_names
+
+
+def test_another_calibration_is_another_request_where_scores_are_asked_for(asking):
+    made = ModelSet.load(asking)
+    rule = dataclasses.replace(made.quality.second_opinion, intercept=(0.2,) * 10)
+    other = dataclasses.replace(made, quality=dataclasses.replace(made.quality, second_opinion=rule))
+    for mode, quality, same in (("robust", True, False), ("robust", False, True), ("fast", True, True)):
+        options = SegmentOptions(mode=mode, quality=quality)
+        assert (Choice(made, options).request() == Choice(other, options).request()) is same
+
+
+def test_the_command_line_counts_s_among_the_networks(asking):
+    scored = Choice(ModelSet.load(asking), SegmentOptions(mode="robust", quality=True))
+    assert [role.name for role in scored.roles()] == ["tissue", "denoiser", "structure", "segmenter", "quality"]
+    plain = Choice(ModelSet.load(asking), SegmentOptions(mode="robust"))
+    assert "segmenter" not in [role.name for role in plain.roles()]
 
 
 def test_without_s_r_scores_alone(asking, tiny, tmp_path):
