@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,7 +35,7 @@ class Measured:
     table: MeasuresTable
     icv_mm3: float | None
     quality: QualityReport | None
-    quality_parts: dict[str, dict[str, float]] | None
+    quality_parts: dict[str, dict[str, float | None]] | None
     denoiser_quality: QualityReport | None
     soft: SoftLabels | None
 
@@ -64,8 +65,8 @@ class Measured:
         return cls(final, parcels, measures, intracranial_volume(volumes, table), quality, parts, agreement, soft)
 
 
-def _score(cascade: Cascade, found: Segmented) -> tuple[QualityReport, dict[str, dict[str, float]]]:
-    """Scores of the regions, and what they were made of: R's own, and the agreement with S where it is asked."""
+def _score(cascade: Cascade, found: Segmented) -> tuple[QualityReport, dict[str, dict[str, float | None]]]:
+    """Scores of the regions, and what they were made of: R's own (None: no number), and the agreement with S."""
     model_set, regions, threshold = cascade.model_set, cascade.model_set.qc_regions, cascade.options.qc_threshold
     rule = model_set.quality.second_opinion
     asked = rule is not None and model_set.asks_second_opinion(cascade.options.mode)
@@ -76,7 +77,9 @@ def _score(cascade: Cascade, found: Segmented) -> tuple[QualityReport, dict[str,
             "quality", lambda net: net.predict(inputs, cascade.stages.update, cascade.stages.is_cancelled)
         )
     own = report_of(raw, regions, threshold)
-    parts = {"regressor": {region.name: region.score for region in own.regions}}
+    parts: dict[str, dict[str, float | None]] = {
+        "regressor": {region.name: region.score if math.isfinite(region.score) else None for region in own.regions}
+    }
     if rule is None or opinion is None:
         return own, parts
     agreement = region_agreement(found.channels, opinion, cascade.table, regions)

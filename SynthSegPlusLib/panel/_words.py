@@ -38,6 +38,7 @@ def stageWord(stage: str) -> str:
         "Denoising (D)": _("Denoising (D)"),
         "Structures (S2)": _("Structures (S2)"),
         "Parcellation (S3)": _("Parcellation (S3)"),
+        "Second opinion (S)": _("Second opinion (S)"),
         "Quality control (R)": _("Quality control (R)"),
         "Postprocessing": _("Postprocessing"),
         "Finishing": _("Finishing"),

@@ -25,13 +25,13 @@ _SMALLEST = 1e-12
 def balance_volumes(path: Path, task: Task, scans: int, seed: int) -> np.ndarray:
     """Change the last biases of the weight file ``path``; returns the shifts, float64 [labels].
 
-    Scan k is made from the seed [seed, 11, k]. The file is replaced when the new one is complete.
+    Scan k, counted from 1, is made from the seed [seed, 11, k]. The file is replaced when the new one is complete.
     """
     spec = task.spec
     assert isinstance(spec, UNetSpec)  # R has no voxels to count
     network = load_network(spec, path)
     posteriors, labels = [], []
-    for number in range(scans):
+    for number in range(1, scans + 1):
         p, label = _voxels(network, task, [seed, _BALANCE, number])
         posteriors.append(p)
         labels.append(label)
@@ -63,7 +63,7 @@ def _partners(n_labels: int) -> np.ndarray:
 
 
 def balancing_shifts(posteriors: np.ndarray, labels: np.ndarray, partners: np.ndarray, rounds: int) -> np.ndarray:
-    """What to add to each logit so that posteriors add up to the true volumes, float64 [labels]; 0 for absent labels.
+    """What to add to each logit to bring volumes nearer to the true ones, float64 [labels]; 0 for absent labels.
 
     ``posteriors``: float [n, labels], each row adding up to 1; ``labels``: int [n]; ``partners``: the same label on the
     other side, which gets the same shift. Each of the ``rounds`` adds the logarithm of what is missing. They are few on

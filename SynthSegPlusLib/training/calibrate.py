@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -16,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from SynthSegPlusLib.contract.errors import InputError, OptionsError
+from SynthSegPlusLib.contract.errors import InputError, ModelError, OptionsError
 from SynthSegPlusLib.inference import ModelSet, Segmenter
 from SynthSegPlusLib.inference._rules import SecondOpinion
 from SynthSegPlusLib.inference.model_set import DESCRIPTION_FILE
@@ -47,7 +48,7 @@ class Observed:
 
 
 def asking(model_set: ModelSet) -> ModelSet:
-    """The set with a second opinion that changes nothing, so that the engine asks for it; `OptionsError` without S."""
+    """The set with a second opinion that changes nothing, so that the engine asks for it; `ModelError` without S."""
     for role in ("segmenter", "structure", "quality"):
         model_set.require(role)
     count = len(model_set.qc_regions) - 1
@@ -73,10 +74,11 @@ def observe(
         except InputError:  # what shows no head may be refused, which needs no score
             continue
         parts = result.record["quality_parts"]
+        own = {name: math.nan if score is None else score for name, score in parts["regressor"].items()}
         dice = true_dice(result.labels.data, truth, model_set.table, model_set.qc_regions)
         yield [
-            Observed(seed, number, kind, name, parts["regressor"][name], parts["agreement"][name], float(value))
-            for name, value in zip(parts["regressor"], dice, strict=True)
+            Observed(seed, number, kind, name, score, parts["agreement"][name], float(value))
+            for (name, score), value in zip(own.items(), dice, strict=True)
         ]
 
 
@@ -104,13 +106,14 @@ def true_dice(labels: np.ndarray, truth: np.ndarray, table: LabelTable, regions:
 def fit(observed: Sequence[Observed], regions: Sequence[str]) -> SecondOpinion:
     """Least squares of the true Dice, region by region; neither part may count against the other.
 
-    `OptionsError` where there are fewer than `FEWEST_SCANS` scans.
+    What is no number, as R's score can be in 16 bits, is left out. `OptionsError` where there are fewer than
+    `FEWEST_SCANS` scans.
     """
     from scipy.optimize import lsq_linear
 
     found = []
     for region in regions:
-        own = [one for one in observed if one.region == region]
+        own = [one for one in observed if one.region == region and math.isfinite(one.regressor)]
         if len(own) < FEWEST_SCANS:
             raise OptionsError(
                 f"{len(own)} scans were observed for the region {region!r}; calibrate with {FEWEST_SCANS} or more."
@@ -119,6 +122,31 @@ def fit(observed: Sequence[Observed], regions: Sequence[str]) -> SecondOpinion:
         true = np.array([one.dice for one in own])
         found.append(lsq_linear(parts, true, bounds=([-5.0, 0.0, 0.0], [5.0, 5.0, 5.0])).x)
     return SecondOpinion(*(tuple(round(float(n), _DIGITS) for n in column) for column in np.transpose(found)))
+
+
+def check_writable(model_set: ModelSet) -> None:
+    """`ModelError` for a set whose description could not be changed: better said before the scans are segmented."""
+    path = model_set.folder / DESCRIPTION_FILE
+    if not path.is_file() or not os.access(path, os.W_OK) or not os.access(path.parent, os.W_OK):
+        raise ModelError(
+            f"The calibration of {model_set.name!r} cannot be written: {path} is missing or write-protected; make a "
+            f"set of your own (`synthsegplus export`) or calibrate a copy."
+        )
+
+
+def claim(table: Path, model_set: ModelSet, maps: Sequence[str]) -> None:
+    """Note beside a table which networks and label maps it is of; `OptionsError` where they are others."""
+    networks = {name: role.verify().sha256 for name, role in sorted(model_set.roles.items())}
+    mine, path = {"networks": networks, "maps": list(maps)}, table.with_suffix(".json")
+    if path.is_file():
+        if json.loads(path.read_text(encoding="utf-8")) != mine:
+            raise OptionsError(
+                f"{table} holds what other networks did, or other label maps; give another folder with --out."
+            )
+        return
+    partial = path.with_name(f".{path.name}.part")
+    partial.write_text(json.dumps(mine, indent=1) + "\n", encoding="utf-8")
+    os.replace(partial, path)
 
 
 def write_opinion(folder: Path, opinion: SecondOpinion) -> ModelSet:
@@ -160,7 +188,10 @@ def collect(
     model_set: ModelSet, generators: dict[str, Generator], count: int, seed: int, table: Path,
     say: Callable[[str], None] = print, **machine: Any,
 ) -> list[Observed]:  # fmt: skip
-    """Observe scans 0 to ``count`` - 1 into a table; those that it has already are not made again."""
+    """Observe scans 0 to ``count`` - 1 of a seed into a table; those that it has already are not made again.
+
+    Returns these scans, whatever else the table holds.
+    """
     observed = read_observed(table)
     done = {one.scan for one in observed if one.seed == seed}
     missing = [number for number in range(count) if number not in done]
@@ -169,4 +200,4 @@ def collect(
         write_observed(table, observed)
         mean = np.mean([one.dice for one in rows])
         say(f"scan {rows[0].scan} ({rows[0].shown}): mean true Dice of the regions {mean:.3f}")
-    return observed
+    return [one for one in observed if one.seed == seed and one.scan < count]

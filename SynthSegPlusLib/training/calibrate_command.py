@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from SynthSegPlusLib.contract.errors import OptionsError
+
 TABLE = "observed.csv"
 PRESETS = ("fast", "degraded")
 
@@ -16,8 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--maps", nargs="+", default=["15", "16"], metavar="ID",
                         help="ids of maps that the networks did not learn from (default: 15 16)")  # fmt: skip
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help=f"folder for the table, {TABLE}")
-    parser.add_argument("--scans", type=int, default=60, help="how many (default: 60)")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--scans", type=int, default=60, help="how many with each seed (default: 60)")
+    parser.add_argument("--seed", type=int, nargs="+", default=[1], help="one or more (default: 1)")
     parser.add_argument("--backend", choices=("tensorflow", "torch", "jax"), help="default: the one that sees a GPU")
     parser.add_argument("--device", default="auto", help="auto, cpu, gpu or gpu:N (default: auto)")
     parser.add_argument("--threads", type=int, help="CPU threads (default: all)")
@@ -28,18 +30,31 @@ def run(args: argparse.Namespace) -> int:
     from SynthSegPlusLib.inference import ModelSet
     from SynthSegPlusLib.networks import choose_backend
     from SynthSegPlusLib.synthesis import Generator, find_label_maps, generator_config, read_label_map
-    from SynthSegPlusLib.training.calibrate import asking, collect, fit, write_opinion
+    from SynthSegPlusLib.training.calibrate import (
+        FEWEST_SCANS,
+        asking,
+        check_writable,
+        claim,
+        collect,
+        fit,
+        write_opinion,
+    )
 
     model_set = ModelSet.find(args.models)
-    asking(model_set)  # says what the set lacks before anything is made
+    # Says what is wrong before anything is made.
+    asking(model_set)
+    check_writable(model_set)
+    if args.scans * len(args.seed) < FEWEST_SCANS:
+        raise OptionsError(f"--scans is {args.scans}; calibrate with {FEWEST_SCANS} or more.")
     maps = [read_label_map(path) for path in find_label_maps(args.labels, args.maps)]
     print(f"calibrating {model_set.name} on {choose_backend(args.backend, args.device, args.threads).description}")
     generators = {
         preset: Generator(maps, generator_config({"preset": preset, "shape": [192, 224, 192]})) for preset in PRESETS
     }
     args.out.mkdir(parents=True, exist_ok=True)
-    observed = collect(model_set, generators, args.scans, args.seed, args.out / TABLE, backend=args.backend,
-                       device=args.device, threads=args.threads)  # fmt: skip
+    table, machine = args.out / TABLE, {"backend": args.backend, "device": args.device, "threads": args.threads}
+    claim(table, model_set, args.maps)
+    observed = [one for seed in args.seed for one in collect(model_set, generators, args.scans, seed, table, **machine)]
     regions = model_set.qc_regions.names[1:]
     opinion = fit(observed, regions)
     write_opinion(model_set.folder, opinion)

@@ -80,8 +80,8 @@ class TrainingConfig:
         Share of S2's steps in which it is given the tissue classes that the frozen networks of ``depends`` find in the
         scan (S1, and D where it is named), instead of the true ones.
     balance
-        Scans on which the finished weights' last biases are balanced (`balance.balance_volumes`), so that every label's
-        posteriors add up to its true volume; 0: none. Segmenter, tissue and structure only.
+        Scans on which the finished weights' last biases are balanced (`balance.balance_volumes`), which brings the sum
+        of every label's posteriors nearer to its true volume; 0: none. Segmenter, tissue and structure only.
     """
 
     role: str

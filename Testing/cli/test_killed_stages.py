@@ -22,7 +22,7 @@ OPTIONS = {"mode": "robust", "parcellation": True, "quality": True}
 
 STAGES = (
     "Preparing the scan", "Tissues (S1)", "Denoising (D)", "Structures (S2)", "Postprocessing", "Parcellation (S3)",
-    "Quality control (R)", "Finishing",
+    "Second opinion (S)", "Quality control (R)", "Finishing",
 )  # fmt: skip
 
 # In the order in which they are written.
@@ -35,7 +35,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a scan that needs resampling and a set of small networks."""
     folder = tmp_path_factory.mktemp("killed")
     scan((20, 22, 18), spacing=1.2).write(folder / "scan.nii.gz")
-    write_tiny_set(folder / "tiny")
+    rule = {"intercept": [0.1] * 10, "regressor": [0.5] * 10, "agreement": [0.2] * 10}
+    write_tiny_set(folder / "tiny", quality={"grid": [32, 32, 32], "ignored_labels": [24], "second_opinion": rule})
     return folder
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from SynthSegPlusLib.contract.errors import OptionsError
 from SynthSegPlusLib.inference import ModelSet
+from SynthSegPlusLib.inference._rules import SecondOpinion
 from SynthSegPlusLib.networks import choose_backend
 from SynthSegPlusLib.synthesis import make_label_map
 from SynthSegPlusLib.volume import Volume
@@ -164,3 +165,7 @@ def test_numbers_of_another_model_set_are_not_mixed_in(model_set, tmp_path):
     roles = {**model_set.roles, "tissue": dataclasses.replace(model_set.roles["tissue"], sha256="0" * 64)}
     with pytest.raises(OptionsError, match="other weights"):
         claim(tmp_path, dataclasses.replace(model_set, roles=roles))
+    rule = SecondOpinion((0.0,) * 10, (1.0,) * 10, (0.0,) * 10)
+    quality = dataclasses.replace(model_set.quality, second_opinion=rule)
+    with pytest.raises(OptionsError, match="another calibration"):
+        claim(tmp_path, dataclasses.replace(model_set, quality=quality))

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import SynthSegPlusLib
 from SynthSegPlusLib.commands._engine import Choice
 from SynthSegPlusLib.contract import ModelError, SegmentOptions
 from SynthSegPlusLib.inference import ModelSet, Segmenter
+from SynthSegPlusLib.inference._cascade import POSTPROCESSING, STAGE_TITLES
 from SynthSegPlusLib.inference._rules import SecondOpinion
 from SynthSegPlusLib.inference.quality import joined_scores, region_agreement
+from SynthSegPlusLib.inference.segmenter import FINISHING, PREPARING
 from SynthSegPlusLib.labels import qc_regions, structures
 from Testing.inference.tiny import scan
 
@@ -141,3 +145,9 @@ def test_a_wrong_rule_is_refused(tiny, tmp_path, rule, message):
     (tmp_path / "model_set.json").write_text(json.dumps(values))
     with pytest.raises(ModelError, match=message):
         ModelSet.load(tmp_path)
+
+
+def test_the_panel_has_a_word_for_every_stage():
+    words = (Path(SynthSegPlusLib.__file__).parent / "panel" / "_words.py").read_text(encoding="utf-8")
+    for title in (*STAGE_TITLES.values(), POSTPROCESSING, PREPARING, FINISHING):
+        assert f'"{title}": _("{title}")' in words

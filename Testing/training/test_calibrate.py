@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -16,6 +17,8 @@ from SynthSegPlusLib.synthesis import Generator, generator_config
 from SynthSegPlusLib.training.calibrate import (
     Observed,
     asking,
+    check_writable,
+    claim,
     collect,
     fit,
     read_observed,
@@ -72,6 +75,11 @@ def test_too_few_scans_are_refused():
         fit(observed(9), REGIONS)
 
 
+def test_scores_that_are_no_numbers_do_not_count():
+    spoiled = [*observed(20), *(Observed(1, 20, "fast", region, float("nan"), 0.9, 0.1) for region in REGIONS)]
+    assert fit(spoiled, REGIONS) == fit(observed(20), REGIONS)
+
+
 def test_true_dice_is_of_regions_and_zero_for_what_both_lack():
     table = structures("2.0")
     labels = np.array([[[17, 53, 53, 0, 10]]])
@@ -101,6 +109,9 @@ def test_an_interrupted_collection_goes_on_and_every_tenth_scan_shows_no_head(ti
     assert (shown[0], shown[1]) == ("fast", "degraded")
     nothing = [one for one in more if one.scan == 9]
     assert all(one.shown == "nothing" and one.dice == 0 for one in nothing)
+    assert [one.scan for one in collect(ModelSet.load(tiny), toys(), 3, 5, tmp_path / "observed.csv", said.append)] == [
+        one.scan for one in first
+    ]
     assert max(one.agreement for one in more) > 0
     assert max(one.dice for one in more) > 0
 
@@ -112,6 +123,28 @@ def test_a_calibrated_set_loads_and_scores_by_its_rule(tiny):
     assert made.quality.grid == (32, 32, 32)
     assert "Second opinion (S)" in Segmenter(made, mode="robust", quality=True).stage_names
     assert not list(tiny.glob(".*"))
+
+
+def test_a_table_of_other_networks_or_maps_is_refused(tiny, tmp_path):
+    made, table = ModelSet.load(tiny), tmp_path / "observed.csv"
+    claim(table, made, ["15"])
+    claim(table, made, ["15"])
+    with pytest.raises(OptionsError, match="another folder"):
+        claim(table, made, ["16"])
+    other = write_tiny_set(tmp_path / "other")
+    (other / "quality.h5").write_bytes((tiny / "quality.h5").read_bytes() + b"0")
+    with pytest.raises(OptionsError, match="another folder"):
+        claim(table, ModelSet.load(other), ["15"])
+
+
+def test_what_cannot_be_calibrated_is_said_before_any_scan_is_made(tiny, tmp_path, capsys):
+    command = ["calibrate", "--labels", str(tmp_path), "--out", str(tmp_path / "o"), "--models"]
+    assert main([*command, str(tiny), "--scans", "4"]) == 2
+    assert "10 or more" in capsys.readouterr().err
+    check_writable(ModelSet.load(tiny))
+    with pytest.raises(ModelError, match="calibrate a copy"):
+        check_writable(dataclasses.replace(ModelSet.load(tiny), folder=tmp_path))
+    assert not (tmp_path / "o").exists()
 
 
 def test_a_set_without_s_is_refused_and_left_alone(tmp_path):

@@ -85,7 +85,7 @@ def _score(report: Any, name: str) -> str:
 
 def _parts(result: Any, region: str) -> dict[str, str]:
     parts = result.record.get("quality_parts") or {}
-    return {name: number(values[region]) for name, values in parts.items() if "agreement" in parts}
+    return {name: number(values.get(region)) for name, values in parts.items() if "agreement" in parts}
 
 
 def compare_real(about: dict[str, Any], result: Any, scan: RealScan) -> list[dict[str, Any]]:

@@ -75,14 +75,17 @@ def write_table(path: Path, columns: tuple[str, ...], rows: Iterable[dict[str, A
 def claim(out: Path, model_set: ModelSet) -> None:
     """Note which model set the numbers of a folder belong to; `OptionsError` where they are another set's."""
     weights = {name: role.sha256 or role.verify().sha256 for name, role in sorted(model_set.roles.items())}
+    rule = model_set.quality.second_opinion
     mine = {"model_set": model_set.name, "weights": weights}
+    if rule is not None:
+        mine["second_opinion"] = {name: list(values) for name, values in vars(rule).items()}
     path = out / SETTINGS
     if path.is_file():
         theirs = json.loads(path.read_text(encoding="utf-8"))
         if theirs != mine:
             raise OptionsError(
-                f"{out} holds numbers of the model set {theirs.get('model_set')!r} with other weights than "
-                f"{model_set.name!r} has now; give another folder for the results."
+                f"{out} holds numbers of the model set {theirs.get('model_set')!r} with other weights or "
+                f"another calibration than {model_set.name!r} has now; give another folder for the results."
             )
         return
     partial = path.with_suffix(".part")

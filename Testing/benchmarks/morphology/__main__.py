@@ -50,7 +50,7 @@ def without(base: TrainingConfig, left_out: str | None, steps: int, seed: int) -
     generator = dict(base.generator)
     if left_out is not None:
         generator["anatomy"] = {**generator.get("anatomy", {}), left_out: 0.0}
-    return training_config({**base.to_dict(), "generator": generator, "steps": steps, "seed": seed})
+    return training_config({**base.to_dict(), "generator": generator, "steps": steps, "seed": seed, "balance": 0})
 
 
 def changed(step: str | None) -> dict[str, Any]:

@@ -40,7 +40,7 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
 
 def recipe(base: TrainingConfig, name: str, steps: int, seed: int) -> TrainingConfig:
     """The configuration of a recipe: S from fresh weights."""
-    values = {**base.to_dict(), **RECIPES[name], "warm_start": None, "steps": steps, "seed": seed}
+    values = {**base.to_dict(), **RECIPES[name], "warm_start": None, "steps": steps, "seed": seed, "balance": 0}
     if name == "published":
         values["warmup_l2"] = max(1, steps // _WARM_UP_SHARE)
     return training_config(values)
