@@ -148,7 +148,7 @@ def finished(studio: Studio) -> None:
 def make_bad(studio: Studio) -> Any:
     """MNI152 with a part missing and strong noise."""
     data = studio.slicer.util.arrayFromVolume(studio.node).astype(np.float32)
-    noisy = data + np.random.default_rng(1).normal(0, 0.25 * data.max(), data.shape).astype(np.float32)
+    noisy = data + np.random.default_rng(1).normal(0, 0.5 * data.max(), data.shape).astype(np.float32)
     noisy[:, : noisy.shape[1] // 3] = 0
     bad = studio.slicer.modules.volumes.logic().CloneVolume(studio.node, "MNI152 spoiled")
     studio.slicer.util.updateVolumeFromArray(bad, noisy)
