@@ -50,9 +50,8 @@ class Choice:
 
     def request(self) -> dict[str, Any]:
         """What decides a result besides the scan; JSON-ready."""
-        asked = self.options.quality and self.model_set.asks_second_opinion(self.options.mode)
-        opinion = self.model_set.quality.second_opinion if asked else None
-        rule = {name: list(values) for name, values in vars(opinion).items()} if opinion else None
+        scoring = self.model_set.scoring(self.options.mode) if self.options.quality else None
+        rule = {name: list(values) for name, values in vars(scoring).items()} if scoring else None
         return {
             "version": __version__,
             "options": self.options.to_dict(),
@@ -60,7 +59,7 @@ class Choice:
                 "name": self.model_set.name,
                 "version": self.model_set.version,
                 "files": {role.name: role.verify().sha256 for role in self.roles()},
-                **({"second_opinion": rule} if rule else {}),
+                **({"scoring": rule} if rule else {}),
             },
         }
 

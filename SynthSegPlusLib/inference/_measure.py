@@ -11,9 +11,11 @@ from SynthSegPlusLib.contract import MeasuresTable, QualityReport
 from SynthSegPlusLib.inference._cascade import STAGE_TITLES, Cascade, Segmented
 from SynthSegPlusLib.inference._parcellate import prepare_parcellation
 from SynthSegPlusLib.inference._parcels import Parcels
+from SynthSegPlusLib.inference._rules import SecondOpinion
 from SynthSegPlusLib.inference._soft import SoftLabels
 from SynthSegPlusLib.inference.measures import intracranial_volume, parcel_volumes, table_of
 from SynthSegPlusLib.inference.quality import (
+    calibrated_scores,
     denoiser_agreement,
     joined_scores,
     quality_inputs,
@@ -68,9 +70,8 @@ class Measured:
 def _score(cascade: Cascade, found: Segmented) -> tuple[QualityReport, dict[str, dict[str, float | None]]]:
     """Scores of the regions, and what they were made of: R's own (None: no number), and the agreement with S."""
     model_set, regions, threshold = cascade.model_set, cascade.model_set.qc_regions, cascade.options.qc_threshold
-    rule = model_set.quality.second_opinion
-    asked = rule is not None and model_set.asks_second_opinion(cascade.options.mode)
-    opinion = cascade.second_opinion() if asked else None
+    rule = model_set.scoring(cascade.options.mode)
+    opinion = cascade.second_opinion() if isinstance(rule, SecondOpinion) else None
     with cascade.stages.stage(STAGE_TITLES["quality"]):
         inputs = quality_inputs(found.channels, cascade.table, regions, model_set.quality)
         raw = cascade.pool.run(
@@ -80,8 +81,10 @@ def _score(cascade: Cascade, found: Segmented) -> tuple[QualityReport, dict[str,
     parts: dict[str, dict[str, float | None]] = {
         "regressor": {region.name: region.score if math.isfinite(region.score) else None for region in own.regions}
     }
-    if rule is None or opinion is None:
+    if rule is None:
         return own, parts
+    if opinion is None or not isinstance(rule, SecondOpinion):
+        return report_of(calibrated_scores(raw, rule), regions, threshold), parts
     agreement = region_agreement(found.channels, opinion, cascade.table, regions)
     parts["agreement"] = dict(zip(parts["regressor"], agreement.tolist(), strict=True))
     return report_of(joined_scores(raw, agreement, rule), regions, threshold), parts

@@ -96,6 +96,19 @@ class SecondOpinion:
 
 
 @dataclass(frozen=True)
+class Calibration:
+    """How a region's score follows from R's where no second opinion is asked: intercept + regressor * (R's score)."""
+
+    intercept: tuple[float, ...]
+    regressor: tuple[float, ...]
+
+    @classmethod
+    def read(cls, fields: Fields) -> Calibration:
+        fields.only("intercept", "regressor")
+        return cls(fields.numbers("intercept", -5, 5), fields.numbers("regressor", 0, 5))
+
+
+@dataclass(frozen=True)
 class QualityRule:
     """What the regressor R is shown.
 
@@ -114,6 +127,8 @@ class QualityRule:
     second_opinion
         How S's segmentation joins in where the cascade's is scored (robust, s1-s2, s1-s2-d); None: R alone, as in the
         paper.
+    alone
+        How R's scores are calibrated where they stand alone; None: as they are.
     """
 
     grid: tuple[int, int, int] = (224, 224, 224)
@@ -121,6 +136,7 @@ class QualityRule:
     ignored_channels: tuple[int, ...] = ()
     cell: int = 1
     second_opinion: SecondOpinion | None = None
+    alone: Calibration | None = None
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -129,15 +145,16 @@ class QualityRule:
 
     @classmethod
     def read(cls, fields: Fields) -> QualityRule:
-        fields.only("grid", "ignored_labels", "ignored_channels", "cell", "second_opinion")
+        fields.only("grid", "ignored_labels", "ignored_channels", "cell", "second_opinion", "alone")
         grid = fields.wholes("grid", 3) if "grid" in fields.values else cls.grid
         cell = fields.whole("cell", 1, low=1)
         if any(side % cell for side in grid):
             raise fields.wrong("cell", f"is {cell} and does not divide the sides of the grid {list(grid)}")
         labels, channels = fields.wholes("ignored_labels"), fields.wholes("ignored_channels")
-        joined = "second_opinion" in fields.values
-        opinion = SecondOpinion.read(fields.part("second_opinion")) if joined else None
-        return cls(grid, labels, channels, cell, opinion)  # type: ignore[arg-type]
+        known = fields.values
+        opinion = SecondOpinion.read(fields.part("second_opinion")) if "second_opinion" in known else None
+        alone = Calibration.read(fields.part("alone")) if "alone" in known else None
+        return cls(grid, labels, channels, cell, opinion, alone)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)

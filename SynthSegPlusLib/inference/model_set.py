@@ -12,7 +12,14 @@ from SynthSegPlusLib.contract.errors import ModelError
 from SynthSegPlusLib.contract.options import SegmentOptions
 from SynthSegPlusLib.inference._fields import Fields
 from SynthSegPlusLib.inference._integrity import Integrity, sha256_of
-from SynthSegPlusLib.inference._rules import Padding, ParcelRule, Postprocessing, QualityRule
+from SynthSegPlusLib.inference._rules import (
+    Calibration,
+    Padding,
+    ParcelRule,
+    Postprocessing,
+    QualityRule,
+    SecondOpinion,
+)
 from SynthSegPlusLib.labels import Grouping, LabelTable, parcels, qc_regions, structures, tissues
 from SynthSegPlusLib.networks import RegressorSpec, UNetSpec
 
@@ -177,7 +184,7 @@ class ModelSet:
             field_of_view_mm=_read_view(fields),
         )
         _check_rules(found, path)
-        _check_opinion(found, path)
+        _check_calibration(found, path)
         for role in described:
             _check_channels(found, role, path)
         return found
@@ -231,6 +238,10 @@ class ModelSet:
     def asks_second_opinion(self, mode: str) -> bool:
         """Whether S is asked too where the result of ``mode`` is scored: it must be another network's."""
         return self.quality.second_opinion is not None and "structure" in MODE_ROLES[mode] and self.has("segmenter")
+
+    def scoring(self, mode: str) -> SecondOpinion | Calibration | None:
+        """The rule by which the regions of a result of ``mode`` are scored; None: R's scores as they are."""
+        return self.quality.second_opinion if self.asks_second_opinion(mode) else self.quality.alone
 
     def needed_roles(self, options: SegmentOptions) -> tuple[str, ...]:
         """Names of the roles that a run needs, in the order in which they run; whether they are there is not asked."""
@@ -298,16 +309,16 @@ def _check_rules(found: ModelSet, path: Path) -> None:
         )
 
 
-def _check_opinion(found: ModelSet, path: Path) -> None:
-    opinion, wanted = found.quality.second_opinion, len(found.qc_regions) - 1
-    if opinion is None:
-        return
-    for name, values in vars(opinion).items():
-        if len(values) != wanted:
-            raise ModelError(
-                f"In {path}, quality.second_opinion.{name} has {len(values)} numbers where the set has {wanted} QC "
-                f"regions; correct the description, or calibrate the set again."
-            )
+def _check_calibration(found: ModelSet, path: Path) -> None:
+    wanted = len(found.qc_regions) - 1
+    for part in ("second_opinion", "alone"):
+        rule = getattr(found.quality, part)
+        for name, values in vars(rule).items() if rule is not None else ():
+            if len(values) != wanted:
+                raise ModelError(
+                    f"In {path}, quality.{part}.{name} has {len(values)} numbers where the set has {wanted} QC "
+                    f"regions; correct the description, or calibrate the set again."
+                )
 
 
 def _check_channels(found: ModelSet, role: Role, path: Path) -> None:

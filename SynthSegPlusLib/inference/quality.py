@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from SynthSegPlusLib.contract import QualityReport, RegionScore, Verdict
-from SynthSegPlusLib.inference._rules import QualityRule, SecondOpinion
+from SynthSegPlusLib.inference._rules import Calibration, QualityRule, SecondOpinion
 from SynthSegPlusLib.labels import Grouping, LabelTable
 from SynthSegPlusLib.networks import Inputs
 
@@ -92,8 +92,13 @@ def region_agreement(
 
 def joined_scores(raw: np.ndarray, agreement: np.ndarray, rule: SecondOpinion) -> np.ndarray:
     """Scores (float64 [regions]) of R's (float [regions] or [1 + regions]) and the agreement (float [regions])."""
-    regressor = np.clip(np.asarray(raw, np.float64)[-len(agreement) :], 0.0, 1.0)
-    return np.asarray(rule.intercept) + np.asarray(rule.regressor) * regressor + np.asarray(rule.agreement) * agreement
+    return calibrated_scores(raw, rule) + np.asarray(rule.agreement) * agreement
+
+
+def calibrated_scores(raw: np.ndarray, rule: SecondOpinion | Calibration) -> np.ndarray:
+    """Scores (float64 [regions]) of R's (float [regions] or [1 + regions]) alone, not yet clipped to [0, 1]."""
+    regressor = np.clip(np.asarray(raw, np.float64)[-len(rule.intercept) :], 0.0, 1.0)
+    return np.asarray(rule.intercept) + np.asarray(rule.regressor) * regressor
 
 
 def report_of(raw: np.ndarray, regions: Grouping, threshold: float) -> QualityReport:

@@ -19,7 +19,7 @@ import numpy as np
 
 from SynthSegPlusLib.contract.errors import InputError, ModelError, OptionsError
 from SynthSegPlusLib.inference import ModelSet, Segmenter
-from SynthSegPlusLib.inference._rules import SecondOpinion
+from SynthSegPlusLib.inference._rules import Calibration, SecondOpinion
 from SynthSegPlusLib.inference.model_set import DESCRIPTION_FILE
 from SynthSegPlusLib.labels import Grouping, LabelTable
 from SynthSegPlusLib.synthesis import Generator
@@ -53,7 +53,7 @@ def asking(model_set: ModelSet) -> ModelSet:
         model_set.require(role)
     count = len(model_set.qc_regions) - 1
     neutral = SecondOpinion((0.0,) * count, (1.0,) * count, (0.0,) * count)
-    return replace(model_set, quality=replace(model_set.quality, second_opinion=neutral))
+    return replace(model_set, quality=replace(model_set.quality, second_opinion=neutral, alone=None))
 
 
 def observe(
@@ -109,6 +109,19 @@ def fit(observed: Sequence[Observed], regions: Sequence[str]) -> SecondOpinion:
     What is no number, as R's score can be in 16 bits, is left out. `OptionsError` where there are fewer than
     `FEWEST_SCANS` scans.
     """
+    columns = _least_squares(observed, regions, lambda one: (1.0, one.regressor, one.agreement))
+    return SecondOpinion(*columns)
+
+
+def fit_alone(observed: Sequence[Observed], regions: Sequence[str]) -> Calibration:
+    """The same of R's score alone, for the modes in which S is not asked."""
+    return Calibration(*_least_squares(observed, regions, lambda one: (1.0, one.regressor)))
+
+
+def _least_squares(
+    observed: Sequence[Observed], regions: Sequence[str], parts_of: Callable[[Observed], tuple[float, ...]]
+) -> list[tuple[float, ...]]:
+    """For each part one number a region; the first part, a constant, may be negative."""
     from scipy.optimize import lsq_linear
 
     found = []
@@ -118,10 +131,10 @@ def fit(observed: Sequence[Observed], regions: Sequence[str]) -> SecondOpinion:
             raise OptionsError(
                 f"{len(own)} scans were observed for the region {region!r}; calibrate with {FEWEST_SCANS} or more."
             )
-        parts = np.array([(1.0, one.regressor, one.agreement) for one in own])
-        true = np.array([one.dice for one in own])
-        found.append(lsq_linear(parts, true, bounds=([-5.0, 0.0, 0.0], [5.0, 5.0, 5.0])).x)
-    return SecondOpinion(*(tuple(round(float(n), _DIGITS) for n in column) for column in np.transpose(found)))
+        parts, true = np.array([parts_of(one) for one in own]), np.array([one.dice for one in own])
+        lowest = [-5.0] + [0.0] * (parts.shape[1] - 1)
+        found.append(lsq_linear(parts, true, bounds=(lowest, [5.0] * parts.shape[1])).x)
+    return [tuple(round(float(n), _DIGITS) for n in column) for column in np.transpose(found)]
 
 
 def check_writable(model_set: ModelSet) -> None:
@@ -149,11 +162,14 @@ def claim(table: Path, model_set: ModelSet, maps: Sequence[str]) -> None:
     os.replace(partial, path)
 
 
-def write_opinion(folder: Path, opinion: SecondOpinion) -> ModelSet:
+def write_calibration(folder: Path, opinion: SecondOpinion, alone: Calibration) -> ModelSet:
     """Write a calibration into a set's description, replacing what it had, and load the set again."""
     path = folder / DESCRIPTION_FILE
     values = json.loads(path.read_text(encoding="utf-8"))
-    values.setdefault("quality", {})["second_opinion"] = {name: list(part) for name, part in asdict(opinion).items()}
+    rules: dict[str, SecondOpinion | Calibration] = {"second_opinion": opinion, "alone": alone}
+    values.setdefault("quality", {}).update(
+        {rule: {name: list(part) for name, part in asdict(numbers).items()} for rule, numbers in rules.items()}
+    )
     partial = path.with_name(f".{path.name}.part")
     partial.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
     os.replace(partial, path)

@@ -37,7 +37,8 @@ def run(args: argparse.Namespace) -> int:
         claim,
         collect,
         fit,
-        write_opinion,
+        fit_alone,
+        write_calibration,
     )
 
     model_set = ModelSet.find(args.models)
@@ -57,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     observed = [one for seed in args.seed for one in collect(model_set, generators, args.scans, seed, table, **machine)]
     regions = model_set.qc_regions.names[1:]
     opinion = fit(observed, regions)
-    write_opinion(model_set.folder, opinion)
+    write_calibration(model_set.folder, opinion, fit_alone(observed, regions))
     for name, *weights in zip(regions, opinion.intercept, opinion.regressor, opinion.agreement, strict=True):
         print("{}: {:+.2f} + {:.2f} x R + {:.2f} x agreement".format(name, *weights))
     return 0

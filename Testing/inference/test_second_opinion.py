@@ -14,7 +14,7 @@ from SynthSegPlusLib.commands._engine import Choice
 from SynthSegPlusLib.contract import ModelError, SegmentOptions
 from SynthSegPlusLib.inference import ModelSet, Segmenter
 from SynthSegPlusLib.inference._cascade import POSTPROCESSING, STAGE_TITLES
-from SynthSegPlusLib.inference._rules import SecondOpinion
+from SynthSegPlusLib.inference._rules import Calibration, SecondOpinion
 from SynthSegPlusLib.inference.quality import joined_scores, region_agreement
 from SynthSegPlusLib.inference.segmenter import FINISHING, PREPARING
 from SynthSegPlusLib.labels import qc_regions, structures
@@ -95,6 +95,19 @@ def test_the_agreement_is_that_of_the_cascade_and_s(asking):
 @pytest.mark.parametrize("mode", ["fast", "default", "s-d"])
 def test_where_the_structures_are_s_own_r_scores_alone(tiny, asking, mode):
     assert run(asking, mode=mode).quality == run(tiny, mode=mode).quality
+
+
+def test_r_alone_is_calibrated_where_s_is_not_asked(asking, tiny):
+    made = ModelSet.load(asking)
+    alone = Calibration((0.2,) * 10, (0.5,) * 10)
+    made = dataclasses.replace(made, quality=dataclasses.replace(made.quality, alone=alone))
+    for mode in ("fast", "default"):
+        raw = run(tiny, mode=mode).quality
+        found = Segmenter(made, device="cpu", quality=True, mode=mode).segment(scan())
+        assert [one.score for one in found.quality.regions] == pytest.approx([0.2 + 0.5 * r.score for r in raw.regions])
+        assert found.record["quality_parts"] == {"regressor": {one.name: one.score for one in raw.regions}}
+    assert made.scoring("robust") is made.quality.second_opinion
+    assert made.scoring("fast") is alone
 
 
 @pytest.mark.parametrize("mode", ["robust", "s1-s2", "s1-s2-d"])

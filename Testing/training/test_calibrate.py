@@ -21,10 +21,11 @@ from SynthSegPlusLib.training.calibrate import (
     claim,
     collect,
     fit,
+    fit_alone,
     read_observed,
     true_dice,
+    write_calibration,
     write_observed,
-    write_opinion,
 )
 from Testing.inference.tiny import write_tiny_set
 from Testing.synthesis.phantoms import phantom
@@ -62,6 +63,12 @@ def test_a_linear_truth_is_found_again():
     assert found.intercept == pytest.approx([0.1] * 10, abs=1e-3)
     assert found.regressor == pytest.approx([0.5] * 10, abs=1e-3)
     assert found.agreement == pytest.approx([0.3] * 10, abs=1e-3)
+
+
+def test_r_alone_is_fitted_without_the_agreement():
+    found = fit_alone(observed(20, lambda r, a: 0.2 + 0.7 * r), REGIONS)
+    assert found.intercept == pytest.approx([0.2] * 10, abs=1e-3)
+    assert found.regressor == pytest.approx([0.7] * 10, abs=1e-3)
 
 
 def test_no_part_counts_against_the_truth():
@@ -117,9 +124,10 @@ def test_an_interrupted_collection_goes_on_and_every_tenth_scan_shows_no_head(ti
 
 
 def test_a_calibrated_set_loads_and_scores_by_its_rule(tiny):
-    opinion = fit(observed(12), REGIONS)
-    made = write_opinion(tiny, opinion)
-    assert made.quality.second_opinion == opinion
+    opinion, alone = fit(observed(12), REGIONS), fit_alone(observed(12), REGIONS)
+    made = write_calibration(tiny, opinion, alone)
+    assert (made.quality.second_opinion, made.quality.alone) == (opinion, alone)
+    assert asking(made).quality.alone is None
     assert made.quality.grid == (32, 32, 32)
     assert "Second opinion (S)" in Segmenter(made, mode="robust", quality=True).stage_names
     assert not list(tiny.glob(".*"))

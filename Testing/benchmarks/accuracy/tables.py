@@ -75,10 +75,11 @@ def write_table(path: Path, columns: tuple[str, ...], rows: Iterable[dict[str, A
 def claim(out: Path, model_set: ModelSet) -> None:
     """Note which model set the numbers of a folder belong to; `OptionsError` where they are another set's."""
     weights = {name: role.sha256 or role.verify().sha256 for name, role in sorted(model_set.roles.items())}
-    rule = model_set.quality.second_opinion
     mine = {"model_set": model_set.name, "weights": weights}
-    if rule is not None:
-        mine["second_opinion"] = {name: list(values) for name, values in vars(rule).items()}
+    for part in ("second_opinion", "alone"):
+        rule = getattr(model_set.quality, part)
+        if rule is not None:
+            mine[part] = {name: list(values) for name, values in vars(rule).items()}
     path = out / SETTINGS
     if path.is_file():
         theirs = json.loads(path.read_text(encoding="utf-8"))
