@@ -1,7 +1,7 @@
 """Calibrate quality control: from R's score and the agreement of two networks to the Dice that they promise.
 
 The engine itself segments synthetic scans whose truth is known, so that whatever it does around the networks (mirror
-images, a coarser working grid) is in the calibration too. The scans should be of label maps that no network saw.
+images, a coarser working grid) is in the calibration too. They should be of many anatomies.
 """
 
 from __future__ import annotations

@@ -9,14 +9,15 @@ from SynthSegPlusLib.contract.errors import OptionsError
 
 TABLE = "observed.csv"
 PRESETS = ("fast", "degraded")
+MAPS = [f"{number:02d}" for number in range(1, 17)]
+"""Training and validation: two anatomies alone would give their own scores, not those of people."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     parser.add_argument("--models", required=True, metavar="SET", help="the model set, which is changed")
     parser.add_argument("--labels", required=True, type=Path, metavar="DIR", help="folder of label maps (*seg_<id>)")
-    parser.add_argument("--maps", nargs="+", default=["15", "16"], metavar="ID",
-                        help="ids of maps that the networks did not learn from (default: 15 16)")  # fmt: skip
+    parser.add_argument("--maps", nargs="+", default=MAPS, metavar="ID", help="ids of label maps (default: 01 to 16)")
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help=f"folder for the table, {TABLE}")
     parser.add_argument("--scans", type=int, default=60, help="how many with each seed (default: 60)")
     parser.add_argument("--seed", type=int, nargs="+", default=[1], help="one or more (default: 1)")
