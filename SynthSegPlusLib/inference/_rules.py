@@ -77,8 +77,8 @@ class Postprocessing:
 class SecondOpinion:
     """How a region's score follows from R's and from how far S agrees with the cascade.
 
-    R sees a segmentation alone and cannot tell one that is plausible but wrong. Two networks that were trained apart
-    seldom make the same mistake: where S, asked for a second opinion, finds a region elsewhere, one of the two is
+    R sees a segmentation alone and cannot tell one that is plausible but wrong. Two networks seldom make the
+    same mistake: where S, asked for a second opinion, finds a region elsewhere, one of the two is
     wrong. One number a region, in the order of the set's QC regions:
 
         score = intercept + regressor * (R's score) + agreement * (Dice between the cascade's region and S's)

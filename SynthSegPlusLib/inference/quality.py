@@ -83,11 +83,18 @@ def region_agreement(
 
     A region that both lack scores 0: nothing says that it was found.
     """
-    region_of = regions.channels(table).astype(np.intp)
-    pairs = np.bincount(region_of[channels].reshape(-1) * len(regions) + region_of[opinion].reshape(-1),
-                        minlength=len(regions) ** 2).reshape(len(regions), len(regions))  # fmt: skip
-    both, sizes = np.diag(pairs), pairs.sum(axis=0) + pairs.sum(axis=1)
-    return np.divide(2.0 * both, sizes, out=np.zeros(len(regions)), where=sizes > 0)[1:]
+    return region_dice(channels, opinion, regions.channels(table), len(regions))
+
+
+def region_dice(found: np.ndarray, truth: np.ndarray, region_of: np.ndarray, count: int) -> np.ndarray:
+    """Dice (float64 [count - 1]) of each region of two channel maps; 0 for a region that is in neither.
+
+    A region that is not there cannot be trusted, so its score is the lowest (reference implementation).
+    """
+    pairs = np.bincount(region_of[found].ravel() * count + region_of[truth].ravel(), minlength=count**2)
+    table = pairs.reshape(count, count)
+    sizes = table.sum(0) + table.sum(1)
+    return np.divide(2.0 * np.diag(table), sizes, out=np.zeros(count), where=sizes > 0)[1:]
 
 
 def joined_scores(raw: np.ndarray, agreement: np.ndarray, rule: SecondOpinion) -> np.ndarray:

@@ -15,7 +15,7 @@ import numpy as np
 
 from SynthSegPlusLib.contract.errors import OptionsError
 from SynthSegPlusLib.inference.model_set import QualityRule
-from SynthSegPlusLib.inference.quality import quality_inputs
+from SynthSegPlusLib.inference.quality import quality_inputs, region_dice
 from SynthSegPlusLib.labels import qc_regions, structures
 from SynthSegPlusLib.networks import Inputs, UNetSpec, load_network, read_weights
 from SynthSegPlusLib.synthesis import Generator, GeneratorConfig, generator_config
@@ -175,14 +175,3 @@ def random_box(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         box.append(slice(start, start + length))
     mask[tuple(box)] = 1
     return mask
-
-
-def region_dice(found: np.ndarray, truth: np.ndarray, region_of: np.ndarray, count: int) -> np.ndarray:
-    """Dice (float64 [count - 1]) of each region of two channel maps; 0 for a region that is in neither.
-
-    A region that is not there cannot be trusted, so its score is the lowest (reference implementation).
-    """
-    pairs = np.bincount(region_of[found].ravel() * count + region_of[truth].ravel(), minlength=count**2)
-    table = pairs.reshape(count, count)
-    sizes = table.sum(0) + table.sum(1)
-    return np.divide(2.0 * np.diag(table), sizes, out=np.zeros(count), where=sizes > 0)[1:]
