@@ -14,6 +14,7 @@ from SynthSegPlusLib.inference._progress import Stages
 from SynthSegPlusLib.inference._smoothing import Slabs, smooth_slabs
 from SynthSegPlusLib.inference._soft import SoftLabels
 from SynthSegPlusLib.inference.model_set import ModelSet
+from SynthSegPlusLib.inference.quality import RegionConfidence
 from SynthSegPlusLib.labels import LabelTable, structures
 from SynthSegPlusLib.networks import Inputs
 from SynthSegPlusLib.volume import Conformed
@@ -43,12 +44,16 @@ class Segmented:
 
     soft: final posteriors, on the padded working grid when that has 1 mm, else on the output grid. channels: argmax
     of the networks' own posteriors, uint8 [X, Y, Z] on the padded working grid, before any postprocessing: what S3
-    and R look at. corrected: tissue groups of D on the same grid, or None.
+    and R look at. corrected: tissue groups of D on the same grid, or None. opinions: where S's and S2's posteriors were
+    averaged, the argmax of either alone (S2's, S's), like channels. confidence: Dice of the QC regions that the
+    posteriors expect, float64 [regions], where the set's scores are made of it.
     """
 
     soft: SoftLabels
     channels: np.ndarray
     corrected: np.ndarray | None
+    opinions: tuple[np.ndarray, np.ndarray] | None = None
+    confidence: np.ndarray | None = None
 
 
 class Cascade:
@@ -65,6 +70,10 @@ class Cascade:
         self.rules = model_set.postprocessing
         self.table: LabelTable = structures(options.label_version)
         self._channels = np.zeros(conformed.image.shape, np.uint8)
+        self._opinions: tuple[np.ndarray, np.ndarray] | None = None
+        rule = model_set.scoring(options.mode) if options.quality else None
+        asked = rule is not None and rule.confidence
+        self._confidence = RegionConfidence(self.table, model_set.qc_regions) if asked else None
 
     def run(self) -> Segmented:
         """Run the mode; raises `Cancelled`, `ModelError` or `MemoryShortage`."""
@@ -72,7 +81,8 @@ class Cascade:
         soft, corrected = self._single(mode) if mode in SINGLE else self._cascaded(mode)
         with self.stages.stage(POSTPROCESSING):
             self._postprocess(soft)
-        return Segmented(soft, self._channels, corrected)
+        confidence = None if self._confidence is None else self._confidence.scores()
+        return Segmented(soft, self._channels, corrected, self._opinions, confidence)
 
     # Networks ------------------------------------------------------------------------------------------------
 
@@ -101,11 +111,14 @@ class Cascade:
         groups = groups if corrected is None else corrected
         inputs = Inputs(image=image, groups=groups, n_groups=n_tissues)
         sigma = self.rules.structure_sigma
+        single = self._segmenter_posteriors() if self.model_set.averages_segmenter(mode) else None
 
         def structures_of(net: Any) -> Slabs:
             if self.flips_cascade:
-                return self.averaged(net, self.table.partners, sigma, groups, n_tissues)
-            return self._smoothed(net, inputs, sigma)
+                slabs = self.averaged(net, self.table.partners, sigma, groups, n_tissues)
+            else:
+                slabs = self._smoothed(net, inputs, sigma)
+            return slabs if single is None else self._joined(slabs, single)
 
         with self.stages.stage(STAGE_TITLES["structure"]):
             if mode != "s1-s2-d":
@@ -117,6 +130,27 @@ class Cascade:
     def flips_cascade(self) -> bool:
         """Whether S1, S2 and S3 are averaged with the mirror image."""
         return self.rules.flip_cascade and self.rules.flip != "none"
+
+    def _segmenter_posteriors(self) -> np.ndarray:
+        """S's posteriors, float32 [X, Y, Z, C] on the padded working grid, made as S2's are."""
+        sigma = self.rules.segmenter_sigma
+
+        def run(net: Any) -> np.ndarray:
+            if self.flips_cascade:
+                return self._dense(self.averaged(net, self.table.partners, sigma))
+            return self._dense(self._smoothed(net, Inputs(image=self.conformed.image), sigma))
+
+        with self.stages.stage(STAGE_TITLES["segmenter"]):
+            return self.pool.run("segmenter", run)
+
+    def _joined(self, slabs: Slabs, single: np.ndarray) -> Slabs:
+        """The weighted mean of S2's posteriors (``slabs``) and S's (``single``), noting what either says alone."""
+        share = self.rules.segmenter_share
+        own, other = np.zeros(single.shape[:3], np.uint8), np.zeros(single.shape[:3], np.uint8)
+        self._opinions = own, other
+        for planes, slab in slabs:
+            own[planes], other[planes] = slab.argmax(axis=-1), single[planes].argmax(axis=-1)
+            yield planes, (1 - share) * slab + share * single[planes]
 
     def _tissue_groups(self, n_tissues: int) -> np.ndarray:
         if not self.flips_cascade:
@@ -206,6 +240,8 @@ class Cascade:
 
     def _note(self, planes: slice, slab: np.ndarray) -> None:
         self._channels[planes] = slab.argmax(axis=-1)
+        if self._confidence is not None:
+            self._confidence.add(slab, self._channels[planes])
 
     def _dense(self, slabs: Slabs) -> np.ndarray:
         dense = np.empty((*self.conformed.image.shape, len(self.table)), np.float32)

@@ -17,7 +17,6 @@ from SynthSegPlusLib.inference.measures import intracranial_volume, parcel_volum
 from SynthSegPlusLib.inference.quality import (
     calibrated_scores,
     denoiser_agreement,
-    joined_scores,
     quality_inputs,
     region_agreement,
     report_of,
@@ -68,10 +67,14 @@ class Measured:
 
 
 def _score(cascade: Cascade, found: Segmented) -> tuple[QualityReport, dict[str, dict[str, float | None]]]:
-    """Scores of the regions, and what they were made of: R's own (None: no number), and the agreement with S."""
+    """Scores of the regions, and what they were made of, by part: R's own (None: no number), and the others that the
+    set's rule names.
+    """
     model_set, regions, threshold = cascade.model_set, cascade.model_set.qc_regions, cascade.options.qc_threshold
     rule = model_set.scoring(cascade.options.mode)
-    opinion = cascade.second_opinion() if isinstance(rule, SecondOpinion) else None
+    opinions = found.opinions
+    if opinions is None and isinstance(rule, SecondOpinion):
+        opinions = found.channels, cascade.second_opinion()
     with cascade.stages.stage(STAGE_TITLES["quality"]):
         inputs = quality_inputs(found.channels, cascade.table, regions, model_set.quality)
         raw = cascade.pool.run(
@@ -83,8 +86,10 @@ def _score(cascade: Cascade, found: Segmented) -> tuple[QualityReport, dict[str,
     }
     if rule is None:
         return own, parts
-    if opinion is None or not isinstance(rule, SecondOpinion):
-        return report_of(calibrated_scores(raw, rule), regions, threshold), parts
-    agreement = region_agreement(found.channels, opinion, cascade.table, regions)
-    parts["agreement"] = dict(zip(parts["regressor"], agreement.tolist(), strict=True))
-    return report_of(joined_scores(raw, agreement, rule), regions, threshold), parts
+    others = {"confidence": found.confidence if rule.confidence else None, "agreement": None}
+    if opinions is not None and isinstance(rule, SecondOpinion):
+        others["agreement"] = region_agreement(*opinions, cascade.table, regions)
+    for name, values in others.items():
+        if values is not None:
+            parts[name] = dict(zip(parts["regressor"], values.tolist(), strict=True))
+    return report_of(calibrated_scores(rule, raw, **others), regions, threshold), parts

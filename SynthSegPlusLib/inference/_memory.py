@@ -33,6 +33,7 @@ def needed_memory(model_set: ModelSet, roles: tuple[str, ...], options: SegmentO
         shape = model_set.quality.input_shape if isinstance(network, RegressorSpec) else grid
         held = 0 if role in ("tissue", "quality", "parcellation") and not options.posteriors else posteriors
         held += dense if role.startswith("segmenter") or role in ("structure", "denoiser") else 0
+        held += voxels * channels * FLOAT if role == "structure" and model_set.averages_segmenter(options.mode) else 0
         needs.append(estimate_memory(network, shape, options.precision) + held)
     whole = output * channels * FLOAT if options.posteriors else 0
     return base + max(*needs, whole, 0)

@@ -36,6 +36,9 @@ class Postprocessing:
     flip_cascade
         Whether S1 and S2, in the modes of the cascade, and S3 are averaged in the same way. The paper's are not; small
         networks gain from it.
+    segmenter_share
+        Robust mode: S's share in the mean of S's posteriors and S2's, 0 to 1. The paper's is 0, S2 alone; two small
+        networks, trained apart, err less together than either does.
     foreground_threshold
         The largest component of voxels whose foreground probability exceeds this is kept.
     posterior_threshold
@@ -51,6 +54,7 @@ class Postprocessing:
     parcellation_sigma: float = 0.5
     flip: Literal["scan", "padded", "none"] = "scan"
     flip_cascade: bool = False
+    segmenter_share: float = 0.0
     foreground_threshold: float = 0.25
     posterior_threshold: float = 0.2
     topology_threshold: float = 0.25
@@ -66,6 +70,7 @@ class Postprocessing:
             fields.number("parcellation_sigma", own.parcellation_sigma),
             fields.text("flip", own.flip, ("scan", "padded", "none")),  # type: ignore[arg-type]
             fields.flag("flip_cascade", own.flip_cascade),
+            fields.number("segmenter_share", own.segmenter_share, high=1.0),
             fields.number("foreground_threshold", own.foreground_threshold, high=1.0),
             fields.number("posterior_threshold", own.posterior_threshold, high=1.0),
             fields.number("topology_threshold", own.topology_threshold, high=1.0),
@@ -74,38 +79,53 @@ class Postprocessing:
 
 
 @dataclass(frozen=True)
+class Calibration:
+    """How a region's score follows from R's and from the posteriors, where no second opinion is asked.
+
+    R sees labels alone; the posteriors know how sure the networks were of them. One number a region, in the order of
+    the set's QC regions:
+
+        score = intercept + regressor * (R's score) + confidence * (Dice that the posteriors expect)
+
+    ``confidence`` may be empty: then the posteriors are not asked.
+    """
+
+    intercept: tuple[float, ...]
+    regressor: tuple[float, ...]
+    confidence: tuple[float, ...] = ()
+
+    @classmethod
+    def read(cls, fields: Fields) -> Calibration:
+        fields.only("intercept", "regressor", "confidence")
+        return cls(*_parts(fields))
+
+
+@dataclass(frozen=True)
 class SecondOpinion:
-    """How a region's score follows from R's and from how far S agrees with the cascade.
+    """How a region's score follows from R's, from the posteriors, and from how far S agrees with the cascade.
 
     R sees a segmentation alone and cannot tell one that is plausible but wrong. Two networks seldom make the
     same mistake: where S, asked for a second opinion, finds a region elsewhere, one of the two is
-    wrong. One number a region, in the order of the set's QC regions:
+    wrong. As `Calibration`, plus
 
-        score = intercept + regressor * (R's score) + agreement * (Dice between the cascade's region and S's)
+        agreement * (Dice between S2's region and S's)
     """
 
     intercept: tuple[float, ...]
     regressor: tuple[float, ...]
     agreement: tuple[float, ...]
+    confidence: tuple[float, ...] = ()
 
     @classmethod
     def read(cls, fields: Fields) -> SecondOpinion:
-        fields.only("intercept", "regressor", "agreement")
-        return cls(fields.numbers("intercept", -5, 5), fields.numbers("regressor", 0, 5),
-                   fields.numbers("agreement", 0, 5))  # fmt: skip
+        fields.only("intercept", "regressor", "agreement", "confidence")
+        intercept, regressor, confidence = _parts(fields)
+        return cls(intercept, regressor, fields.numbers("agreement", 0, 5), confidence)
 
 
-@dataclass(frozen=True)
-class Calibration:
-    """How a region's score follows from R's where no second opinion is asked: intercept + regressor * (R's score)."""
-
-    intercept: tuple[float, ...]
-    regressor: tuple[float, ...]
-
-    @classmethod
-    def read(cls, fields: Fields) -> Calibration:
-        fields.only("intercept", "regressor")
-        return cls(fields.numbers("intercept", -5, 5), fields.numbers("regressor", 0, 5))
+def _parts(fields: Fields) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]:
+    confidence = fields.numbers("confidence", 0, 5) if "confidence" in fields.values else ()
+    return fields.numbers("intercept", -5, 5), fields.numbers("regressor", 0, 5), confidence
 
 
 @dataclass(frozen=True)
@@ -128,7 +148,7 @@ class QualityRule:
         How S's segmentation joins in where the cascade's is scored (robust, s1-s2, s1-s2-d); None: R alone, as in the
         paper.
     alone
-        How R's scores are calibrated where they stand alone; None: as they are.
+        How R's scores are calibrated where S is not asked; None: as they are.
     """
 
     grid: tuple[int, int, int] = (224, 224, 224)

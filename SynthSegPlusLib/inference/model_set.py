@@ -235,6 +235,10 @@ class ModelSet:
             f"The model set {self.name!r} has no {title}; {modes}. Choose another option or another model set."
         )
 
+    def averages_segmenter(self, mode: str) -> bool:
+        """Whether the structures of ``mode`` are the mean of S's and S2's: robust, where the set has S and says so."""
+        return mode == "robust" and self.postprocessing.segmenter_share > 0 and self.has("segmenter")
+
     def asks_second_opinion(self, mode: str) -> bool:
         """Whether S is asked too where the result of ``mode`` is scored: it must be another network's."""
         return self.quality.second_opinion is not None and "structure" in MODE_ROLES[mode] and self.has("segmenter")
@@ -248,10 +252,13 @@ class ModelSet:
         roles = list(MODE_ROLES[options.mode])
         if "segmenter" in roles:
             roles[roles.index("segmenter")] = self.segmenter_role(options.label_version)
+        if self.averages_segmenter(options.mode):
+            roles.insert(roles.index("structure"), "segmenter")
         if options.parcellation:
             roles.append("parcellation")
         if options.quality:
-            roles += ["segmenter"] if self.asks_second_opinion(options.mode) else []
+            asks = self.asks_second_opinion(options.mode) and "segmenter" not in roles
+            roles += ["segmenter"] if asks else []
             roles.append("quality")
         return tuple(roles)
 
@@ -314,7 +321,7 @@ def _check_calibration(found: ModelSet, path: Path) -> None:
     for part in ("second_opinion", "alone"):
         rule = getattr(found.quality, part)
         for name, values in vars(rule).items() if rule is not None else ():
-            if len(values) != wanted:
+            if len(values) != wanted and (values or name != "confidence"):
                 raise ModelError(
                     f"In {path}, quality.{part}.{name} has {len(values)} numbers where the set has {wanted} QC "
                     f"regions; correct the description, or calibrate the set again."

@@ -97,15 +97,48 @@ def region_dice(found: np.ndarray, truth: np.ndarray, region_of: np.ndarray, cou
     return np.divide(2.0 * np.diag(table), sizes, out=np.zeros(count), where=sizes > 0)[1:]
 
 
-def joined_scores(raw: np.ndarray, agreement: np.ndarray, rule: SecondOpinion) -> np.ndarray:
-    """Scores (float64 [regions]) of R's (float [regions] or [1 + regions]) and the agreement (float [regions])."""
-    return calibrated_scores(raw, rule) + np.asarray(rule.agreement) * agreement
+class RegionConfidence:
+    """The Dice of each QC region that posteriors expect of the labels made of them, gathered slab by slab.
+
+    If the posteriors p were true probabilities, a region's labels L would share the sum of p over L with the truth,
+    whose size is the sum of all p: Dice 2 sum_L(p) / (|L| + sum(p)).
+    """
+
+    def __init__(self, table: LabelTable, regions: Grouping) -> None:
+        self._region_of = regions.channels(table)
+        self._of_region = np.eye(len(regions), dtype=np.float32)[self._region_of]
+        self._labels, self._soft, self._both = np.zeros((3, len(regions)))
+
+    def add(self, posteriors: np.ndarray, channels: np.ndarray) -> None:
+        """Count a slab: posteriors float [x, y, z, C], and the channels uint8 [x, y, z] that are its labels."""
+        count = len(self._labels)
+        regions, labels = posteriors.reshape(-1, posteriors.shape[-1]) @ self._of_region, self._region_of[channels]
+        labels = labels.reshape(-1)
+        self._labels += np.bincount(labels, minlength=count)
+        self._soft += regions.sum(axis=0, dtype=np.float64)
+        self._both += np.bincount(labels, np.take_along_axis(regions, labels[:, None], 1)[:, 0], minlength=count)
+
+    def scores(self) -> np.ndarray:
+        """Dice (float64 [regions]); 0 for a region that is nowhere."""
+        sizes = self._labels + self._soft
+        return np.divide(2 * self._both, sizes, out=np.zeros(len(sizes)), where=sizes > 0)[1:]
 
 
-def calibrated_scores(raw: np.ndarray, rule: SecondOpinion | Calibration) -> np.ndarray:
-    """Scores (float64 [regions]) of R's (float [regions] or [1 + regions]) alone, not yet clipped to [0, 1]."""
-    regressor = np.clip(np.asarray(raw, np.float64)[-len(rule.intercept) :], 0.0, 1.0)
-    return np.asarray(rule.intercept) + np.asarray(rule.regressor) * regressor
+def calibrated_scores(
+    rule: SecondOpinion | Calibration, raw: np.ndarray, confidence: np.ndarray | None = None,
+    agreement: np.ndarray | None = None,
+) -> np.ndarray:  # fmt: skip
+    """Scores (float64 [regions]), not yet clipped to [0, 1], of the parts that the rule names.
+
+    ``raw``: R's, float [regions] or [1 + regions]; ``confidence`` (`RegionConfidence`) and ``agreement``
+    (`region_agreement`): float [regions].
+    """
+    scores = np.asarray(rule.regressor) * np.clip(np.asarray(raw, np.float64)[-len(rule.intercept) :], 0.0, 1.0)
+    if rule.confidence and confidence is not None:
+        scores = scores + np.asarray(rule.confidence) * confidence
+    if isinstance(rule, SecondOpinion) and agreement is not None:
+        scores = scores + np.asarray(rule.agreement) * agreement
+    return np.asarray(rule.intercept) + scores
 
 
 def report_of(raw: np.ndarray, regions: Grouping, threshold: float) -> QualityReport:

@@ -141,10 +141,11 @@ class Segmenter:
 
     def _plan(self) -> list[tuple[str, float]]:
         roles = ["segmenter" if role.startswith("segmenter") else role for role in self.roles]
-        if self.options.mode not in SINGLE and "segmenter" in roles:
+        mode = self.options.mode
+        if mode not in SINGLE and "segmenter" in roles and not self.model_set.averages_segmenter(mode):
             roles[roles.index("segmenter")] = "second opinion"
         shares = dict(STAGE_SHARES)
-        if self.options.mode == "default":
+        if mode == "default":
             shares["segmenter"] *= 2
         ends = [role for role in roles if role in ("parcellation", "second opinion", "quality")]
         networks = [role for role in roles if role not in ends]

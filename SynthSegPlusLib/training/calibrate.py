@@ -1,4 +1,4 @@
-"""Calibrate quality control: from R's score and the agreement of two networks to the Dice that they promise.
+"""Calibrate quality control: from R's score, the posteriors and the agreement of two networks to the Dice they promise.
 
 The engine itself segments synthetic scans whose truth is known, so that whatever it does around the networks (mirror
 images, a coarser working grid) is in the calibration too. They should be of many anatomies.
@@ -27,59 +27,84 @@ from SynthSegPlusLib.training.nothing import not_a_brain
 from SynthSegPlusLib.training.pairs import NOT_A_BRAIN, region_dice
 from SynthSegPlusLib.volume import Volume
 
-MODE = "robust"
-COLUMNS = ("seed", "scan", "shown", "region", "regressor", "agreement", "dice")
+ASKED, ALONE = "robust", "fast"
+"""The modes that are observed: one in which S is asked for a second opinion, and one in which it is not."""
+NUMBERS = ("regressor", "confidence", "agreement", "dice")
+COLUMNS = ("mode", "seed", "scan", "shown", "region", *NUMBERS)
 FEWEST_SCANS = 10
-"""Three numbers a region cannot be told from fewer."""
+"""Four numbers a region cannot be told from fewer."""
+CAUTION = 0.75
+"""Share of the regions that are to be at least as good as their score says: a bad region that passes costs more than a
+good one that is looked at."""
 _DIGITS = 4
+_WIDEST = 5.0  # as far as a model set's description may go
 
 
 @dataclass(frozen=True)
 class Observed:
-    """One region of one segmented scan: R's own score, the agreement between S2 and S, and the true Dice."""
+    """One region of one segmented scan: R's own score, the Dice that the posteriors expect, the agreement between S2
+    and S (no number where S is not asked), and the true Dice.
+    """
 
+    mode: str
     seed: int
     scan: int
     shown: str
     region: str
     regressor: float
+    confidence: float
     agreement: float
     dice: float
 
 
 def asking(model_set: ModelSet) -> ModelSet:
-    """The set with a second opinion that changes nothing, so that the engine asks for it; `ModelError` without S."""
+    """The set with rules that change nothing but ask for every part of a score; `ModelError` without S."""
     for role in ("segmenter", "structure", "quality"):
         model_set.require(role)
-    count = len(model_set.qc_regions) - 1
-    neutral = SecondOpinion((0.0,) * count, (1.0,) * count, (0.0,) * count)
-    return replace(model_set, quality=replace(model_set.quality, second_opinion=neutral, alone=None))
+    none, one = ((number,) * (len(model_set.qc_regions) - 1) for number in (0.0, 1.0))
+    opinion, alone = SecondOpinion(none, one, none, none), Calibration(none, one, none)
+    return replace(model_set, quality=replace(model_set.quality, second_opinion=opinion, alone=alone))
 
 
 def observe(
     model_set: ModelSet, generators: dict[str, Generator], scans: Sequence[int], seed: int, **machine: Any
 ) -> Iterator[list[Observed]]:
-    """Segment scans number ``scans`` and compare, one scan's regions at a time.
+    """Segment scans number ``scans`` in both modes and compare, one scan's regions at a time.
 
     ``generators``: named kinds of scans at 1 mm, taken in turn; one in `NOT_A_BRAIN` shows no head, where every true
     Dice is 0. ``machine``: backend, device, threads.
     """
-    segmenter = Segmenter(asking(model_set), mode=MODE, quality=True, keep_networks=True, **machine)
+    asked = asking(model_set)
+    segmenters = [Segmenter(asked, mode=mode, quality=True, keep_networks=True, **machine) for mode in (ASKED, ALONE)]
     names = list(generators)
     for number in scans:
         kind = "nothing" if number % NOT_A_BRAIN == NOT_A_BRAIN - 1 else names[number % len(names)]
         image, truth = _scan(generators.get(kind) or generators[names[0]], kind, [seed, number])
+        rows: list[Observed] = []
         try:
-            result = segmenter.segment(Volume(image, np.eye(4), f"calibration_{number}"))
+            for segmenter in segmenters:
+                result = segmenter.segment(Volume(image, np.eye(4), f"calibration_{number}"))
+                segmenters[1].take_networks_of(segmenters[0])
+                dice = true_dice(result.labels.data, truth, model_set.table, model_set.qc_regions)
+                about = (segmenter.options.mode, seed, number, kind)
+                rows += _rows(about, result.record["quality_parts"], dice)
         except InputError:  # what shows no head may be refused, which needs no score
             continue
-        parts = result.record["quality_parts"]
-        own = {name: math.nan if score is None else score for name, score in parts["regressor"].items()}
-        dice = true_dice(result.labels.data, truth, model_set.table, model_set.qc_regions)
-        yield [
-            Observed(seed, number, kind, name, score, parts["agreement"][name], float(value))
-            for (name, score), value in zip(own.items(), dice, strict=True)
-        ]
+        yield rows
+
+
+def _rows(
+    about: tuple[str, int, int, str], parts: dict[str, dict[str, float | None]], dice: np.ndarray
+) -> list[Observed]:
+    def number(part: str, region: str) -> float:
+        value = parts.get(part, {}).get(region)
+        return math.nan if value is None else value
+
+    return [
+        Observed(*about, region, number("regressor", region), number("confidence", region),
+                 number("agreement", region), float(value))
+        for region, value in zip(parts["regressor"], dice, strict=True)
+    ]  # fmt: skip
 
 
 def _scan(generator: Generator, kind: str, seed: list[int]) -> tuple[np.ndarray, np.ndarray]:
@@ -103,25 +128,26 @@ def true_dice(labels: np.ndarray, truth: np.ndarray, table: LabelTable, regions:
     return region_dice(channel_of[labels], truth, regions.channels(table), len(regions))
 
 
-def fit(observed: Sequence[Observed], regions: Sequence[str]) -> SecondOpinion:
-    """Least squares of the true Dice, region by region; neither part may count against the other.
+def fit(observed: Sequence[Observed], regions: Sequence[str], caution: float = CAUTION) -> SecondOpinion:
+    """Least squares of the true Dice, region by region, lowered until a share ``caution`` of it is at least the score.
 
-    What is no number, as R's score can be in 16 bits, is left out. `OptionsError` where there are fewer than
-    `FEWEST_SCANS` scans.
+    No part may count against the truth. What is no number, as R's score can be in 16 bits, is left out.
+    `OptionsError` where there are fewer than `FEWEST_SCANS` scans.
     """
-    columns = _least_squares(observed, regions, lambda one: (1.0, one.regressor, one.agreement))
-    return SecondOpinion(*columns)
+    own = [one for one in observed if one.mode == ASKED]
+    return SecondOpinion(*_cautious(own, regions, ("regressor", "agreement", "confidence"), caution))
 
 
-def fit_alone(observed: Sequence[Observed], regions: Sequence[str]) -> Calibration:
-    """The same of R's score alone, for the modes in which S is not asked."""
-    return Calibration(*_least_squares(observed, regions, lambda one: (1.0, one.regressor)))
+def fit_alone(observed: Sequence[Observed], regions: Sequence[str], caution: float = CAUTION) -> Calibration:
+    """The same without the agreement, for the modes in which S is not asked."""
+    own = [one for one in observed if one.mode == ALONE]
+    return Calibration(*_cautious(own, regions, ("regressor", "confidence"), caution))
 
 
-def _least_squares(
-    observed: Sequence[Observed], regions: Sequence[str], parts_of: Callable[[Observed], tuple[float, ...]]
+def _cautious(
+    observed: Sequence[Observed], regions: Sequence[str], names: Sequence[str], caution: float
 ) -> list[tuple[float, ...]]:
-    """For each part one number a region; the first part, a constant, may be negative."""
+    """A constant, which may be negative, and the weight of each named part: for each one number a region."""
     from scipy.optimize import lsq_linear
 
     found = []
@@ -131,9 +157,12 @@ def _least_squares(
             raise OptionsError(
                 f"{len(own)} scans were observed for the region {region!r}; calibrate with {FEWEST_SCANS} or more."
             )
-        parts, true = np.array([parts_of(one) for one in own]), np.array([one.dice for one in own])
-        lowest = [-5.0] + [0.0] * (parts.shape[1] - 1)
-        found.append(lsq_linear(parts, true, bounds=(lowest, [5.0] * parts.shape[1])).x)
+        parts = np.array([[1.0, *(getattr(one, name) for name in names)] for one in own])
+        true = np.array([one.dice for one in own])
+        lowest = [-_WIDEST] + [0.0] * (parts.shape[1] - 1)
+        weights = lsq_linear(parts, true, bounds=(lowest, [_WIDEST] * parts.shape[1])).x
+        weights[0] = np.clip(weights[0] - np.quantile(parts @ weights - true, caution), -_WIDEST, _WIDEST)
+        found.append(weights)
     return [tuple(round(float(n), _DIGITS) for n in column) for column in np.transpose(found)]
 
 
@@ -182,8 +211,8 @@ def read_observed(path: Path) -> list[Observed]:
         return []
     with path.open(newline="", encoding="utf-8") as file:
         return [
-            Observed(int(row["seed"]), int(row["scan"]), row["shown"], row["region"],
-                     float(row["regressor"]), float(row["agreement"]), float(row["dice"]))
+            Observed(row["mode"], int(row["seed"]), int(row["scan"]), row["shown"], row["region"],
+                     *(float(row[name]) for name in NUMBERS))
             for row in csv.DictReader(file)
         ]  # fmt: skip
 
@@ -195,7 +224,7 @@ def write_observed(path: Path, observed: Sequence[Observed]) -> None:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
         for one in observed:
-            numbers = {name: f"{getattr(one, name):.{_DIGITS}f}" for name in ("regressor", "agreement", "dice")}
+            numbers = {name: f"{getattr(one, name):.{_DIGITS}f}" for name in NUMBERS}
             writer.writerow({**asdict(one), **numbers})
     os.replace(partial, path)
 
@@ -214,6 +243,6 @@ def collect(
     for rows in observe(model_set, generators, missing, seed, **machine):
         observed += rows
         write_observed(table, observed)
-        mean = np.mean([one.dice for one in rows])
+        mean = np.mean([one.dice for one in rows if one.mode == ASKED])
         say(f"scan {rows[0].scan} ({rows[0].shown}): mean true Dice of the regions {mean:.3f}")
     return [one for one in observed if one.seed == seed and one.scan < count]

@@ -1,4 +1,4 @@
-"""`synthsegplus calibrate`: let S's second opinion join R's scores."""
+"""`synthsegplus calibrate`: let the posteriors and S's second opinion join R's scores."""
 
 from __future__ import annotations
 
@@ -21,6 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help=f"folder for the table, {TABLE}")
     parser.add_argument("--scans", type=int, default=60, help="how many with each seed (default: 60)")
     parser.add_argument("--seed", type=int, nargs="+", default=[1], help="one or more (default: 1)")
+    parser.add_argument("--caution", type=float, default=0.75, metavar="SHARE",
+                        help="share of the regions that are to be at least as good as their score says (default: "
+                        "0.75; 0.5: right on average)")  # fmt: skip
     parser.add_argument("--backend", choices=("tensorflow", "torch", "jax"), help="default: the one that sees a GPU")
     parser.add_argument("--device", default="auto", help="auto, cpu, gpu or gpu:N (default: auto)")
     parser.add_argument("--threads", type=int, help="CPU threads (default: all)")
@@ -48,6 +51,8 @@ def run(args: argparse.Namespace) -> int:
     check_writable(model_set)
     if args.scans * len(args.seed) < FEWEST_SCANS:
         raise OptionsError(f"--scans is {args.scans}; calibrate with {FEWEST_SCANS} or more.")
+    if not 0 < args.caution < 1:
+        raise OptionsError(f"--caution is {args.caution:g}; it is a share between 0 and 1.")
     maps = [read_label_map(path) for path in find_label_maps(args.labels, args.maps)]
     print(f"calibrating {model_set.name} on {choose_backend(args.backend, args.device, args.threads).description}")
     generators = {
@@ -58,8 +63,9 @@ def run(args: argparse.Namespace) -> int:
     claim(table, model_set, args.maps)
     observed = [one for seed in args.seed for one in collect(model_set, generators, args.scans, seed, table, **machine)]
     regions = model_set.qc_regions.names[1:]
-    opinion = fit(observed, regions)
-    write_calibration(model_set.folder, opinion, fit_alone(observed, regions))
-    for name, *weights in zip(regions, opinion.intercept, opinion.regressor, opinion.agreement, strict=True):
-        print("{}: {:+.2f} + {:.2f} x R + {:.2f} x agreement".format(name, *weights))
+    opinion = fit(observed, regions, args.caution)
+    write_calibration(model_set.folder, opinion, fit_alone(observed, regions, args.caution))
+    columns = (opinion.intercept, opinion.regressor, opinion.confidence, opinion.agreement)
+    for name, *weights in zip(regions, *columns, strict=True):
+        print("{}: {:+.2f} + {:.2f} x R + {:.2f} x confidence + {:.2f} x agreement".format(name, *weights))
     return 0

@@ -21,6 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", required=True, nargs="+", metavar="ROLE=FILE", help="trained weight files")
     parser.add_argument("--rank", type=int, default=1, help="among bundled sets the highest is the default")
     parser.add_argument("--flip-cascade", action="store_true", help="average S1, S2, S3 with the mirror image")
+    parser.add_argument("--segmenter-share", type=float, default=0.0, metavar="SHARE",
+                        help="S's share in the structures of robust mode, 0 to 1 (default: 0)")  # fmt: skip
     parser.add_argument("--dtype", choices=("float16", "float32"), default="float16")
 
 
@@ -30,6 +32,8 @@ def run(args: argparse.Namespace) -> int:
     from SynthSegPlusLib.training.export import TrainedRole, write_model_set
     from SynthSegPlusLib.training.tasks import role_spec
 
+    if not 0 <= args.segmenter_share <= 1:
+        raise OptionsError(f"--segmenter-share is {args.segmenter_share:g}; it is a share from 0 to 1.")
     roles, configs = [], {}
     for one in args.weights:
         role, _, file = one.partition("=")
@@ -48,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
         args.out, roles, name=args.name, title=args.title or args.name, description=args.description,
         resolution=resolutions.pop(), grid=grid, multiple=multiple, rank=args.rank, dtype=args.dtype,
         view_mm=views.pop() if len(views) == 1 else None, flip_cascade=args.flip_cascade,
-        cell=configs["quality"].cell if "quality" in configs else 1,
+        segmenter_share=args.segmenter_share, cell=configs["quality"].cell if "quality" in configs else 1,
     )  # fmt: skip
     print(f"{model_set.name}: {', '.join(model_set.roles)}; modes {', '.join(model_set.modes)}")
     return 0

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from SynthSegPlusLib.inference import ModelSet, Segmenter
 from SynthSegPlusLib.inference import segmenter as segmenter_module
 from SynthSegPlusLib.networks import Inputs, choose_backend
-from Testing.benchmarks.accuracy.variants import ORDER, SCORED, Variants, digest_of
+from Testing.benchmarks.accuracy.variants import CASCADE, ORDER, SCORED, Variants, digest_of
 from Testing.inference.tiny import scan, write_tiny_set
 
 
-@pytest.fixture(scope="module", params=[1.0, 2.0])
+@pytest.fixture(scope="module", params=[(1.0, 0.0), (2.0, 0.0), (2.0, 0.5)])
 def model_set(request, tmp_path_factory):
-    """A stand-in set with every role, working at 1 and at 2 mm."""
+    """A stand-in set with every role, working at 1 and at 2 mm, and one whose robust mode is averaged with S."""
     choose_backend(device="cpu")
-    folder = tmp_path_factory.mktemp("models") / f"tiny{request.param:g}"
-    return ModelSet.load(write_tiny_set(folder, working_resolution_mm=request.param))
+    resolution, share = request.param
+    rules = {"foreground_threshold": 0.25, "segmenter_share": share}
+    folder = tmp_path_factory.mktemp("models") / f"tiny{resolution:g}"
+    return ModelSet.load(write_tiny_set(folder, working_resolution_mm=resolution, postprocessing=rules))
+
+
+def set_and_mode(model_set, mode):
+    """What the public segmenter needs for a variant."""
+    if mode != CASCADE:
+        return model_set, mode
+    rules = dataclasses.replace(model_set.postprocessing, segmenter_share=0.0)
+    return dataclasses.replace(model_set, postprocessing=rules), "robust"
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +42,12 @@ def found(model_set):
 
 @pytest.mark.parametrize("mode", ORDER)
 def test_every_variant_is_what_the_public_segmenter_gives_in_that_mode(found, model_set, mode):
+    if mode == CASCADE and not model_set.postprocessing.segmenter_share:
+        assert mode not in found[0]
+        return
     scored = mode in SCORED
-    segmenter = Segmenter(model_set, mode=mode, quality=scored, parcellation=scored, device="cpu",
+    alone_set, alone_mode = set_and_mode(model_set, mode)
+    segmenter = Segmenter(alone_set, mode=alone_mode, quality=scored, parcellation=scored, device="cpu",
                           quality_from_denoiser=mode == "robust")  # fmt: skip
     alone, shared = segmenter.segment(scan((40, 44, 36))), found[0][mode]
     assert len(np.unique(alone.labels.data)) > 3
@@ -41,13 +57,18 @@ def test_every_variant_is_what_the_public_segmenter_gives_in_that_mode(found, mo
     assert shared.quality == alone.quality
     assert shared.denoiser_quality == alone.denoiser_quality
     assert (shared.parcellation is None) == (alone.parcellation is None)
+    if mode == CASCADE:
+        assert not np.array_equal(shared.labels.data, found[0]["robust"].labels.data)
     if scored:
         assert np.array_equal(shared.parcellation.data, alone.parcellation.data)
 
 
 def test_what_two_modes_share_runs_once(found):
-    # S: the scan, and its mirror image for default mode; D: after S1, after S, and after S1-S2; S2: with and without D.
-    assert found[1] == {"segmenter": 2, "tissue": 1, "denoiser": 3, "structure": 2, "parcellation": 3, "quality": 3}
+    # S: the scan, and its mirror image for default mode; D, which is not shared: after S1 (robust, and the cascade
+    # without S), after S, and after S1-S2; S2: with and without D.
+    denoised = 4 if CASCADE in found[0] else 3
+    expected = {"segmenter": 2, "tissue": 1, "denoiser": denoised, "structure": 2, "parcellation": 3, "quality": 3}
+    assert found[1] == expected
 
 
 def test_another_scan_is_segmented_anew(model_set):

@@ -15,7 +15,7 @@ from SynthSegPlusLib.contract import ModelError, SegmentOptions
 from SynthSegPlusLib.inference import ModelSet, Segmenter
 from SynthSegPlusLib.inference._cascade import POSTPROCESSING, STAGE_TITLES
 from SynthSegPlusLib.inference._rules import Calibration, SecondOpinion
-from SynthSegPlusLib.inference.quality import joined_scores, region_agreement
+from SynthSegPlusLib.inference.quality import RegionConfidence, calibrated_scores, region_agreement
 from SynthSegPlusLib.inference.segmenter import FINISHING, PREPARING
 from SynthSegPlusLib.labels import qc_regions, structures
 from Testing.inference.tiny import scan
@@ -62,9 +62,44 @@ def test_agreement_is_the_dice_of_regions_not_of_structures():
 
 
 def test_scores_are_joined_region_by_region_and_r_is_clipped_first():
-    rule = SecondOpinion((0.1, -0.2), (0.5, 1.0), (0.2, 0.4))
-    assert joined_scores(np.array([0.9, 0.8, 1.4]), np.array([0.5, 0.25]), rule) == pytest.approx([0.6, 0.9])
-    assert joined_scores(np.array([0.8, np.nan]), np.array([0.5, 0.25]), rule)[0] == pytest.approx(0.6)
+    rule = SecondOpinion((0.1, -0.2), (0.5, 1.0), (0.2, 0.4), (0.1, 0.0))
+    sure, agreed = np.array([0.5, 0.9]), np.array([0.5, 0.25])
+    assert calibrated_scores(rule, np.array([0.9, 0.8, 1.4]), sure, agreed) == pytest.approx([0.65, 0.9])
+    assert calibrated_scores(rule, np.array([0.8, np.nan]), sure, agreed)[0] == pytest.approx(0.65)
+    alone = Calibration((0.1, -0.2), (0.5, 1.0))
+    assert calibrated_scores(alone, np.array([0.8, 1.4]), sure, agreed) == pytest.approx([0.5, 0.8])
+
+
+def test_confidence_is_the_dice_that_the_posteriors_expect():
+    channel = {label: TABLE.channel(label) for label in (0, 17, 53, 10)}
+    posteriors = np.zeros((3, 1, 1, len(TABLE)), np.float32)
+    posteriors[0, 0, 0, [channel[17], channel[53], channel[0]]] = 0.5, 0.3, 0.2  # both sides are one region
+    posteriors[1, 0, 0, [channel[17], channel[10]]] = 0.4, 0.6
+    posteriors[2, 0, 0, channel[0]] = 1.0
+    labels = posteriors.argmax(-1).astype(np.uint8)
+    slabs, whole = RegionConfidence(TABLE, REGIONS), RegionConfidence(TABLE, REGIONS)
+    whole.add(posteriors, labels)
+    for plane in range(3):
+        slabs.add(posteriors[plane : plane + 1], labels[plane : plane + 1])
+    found = dict(zip(NAMES, whole.scores(), strict=True))
+    assert found["hippocampus"] == pytest.approx(2 * 0.8 / (1 + 1.2))
+    assert found["thalamus"] == pytest.approx(2 * 0.6 / (1 + 0.6))
+    assert found["cerebellum"] == 0
+    assert slabs.scores() == pytest.approx(whole.scores())
+
+
+@pytest.mark.parametrize("mode", ["robust", "fast", "s-d"])
+def test_confidence_joins_the_scores_of_a_set_that_asks_for_it(tiny, mode):
+    made = ModelSet.load(tiny)
+    alone = Calibration((0.1,) * 10, (0.4,) * 10, (0.3,) * 10)
+    made = dataclasses.replace(made, quality=dataclasses.replace(made.quality, alone=alone))
+    found = Segmenter(made, device="cpu", quality=True, mode=mode).segment(scan())
+    parts = found.record["quality_parts"]
+    assert set(parts) == {"regressor", "confidence"}
+    assert 0 < max(parts["confidence"].values()) <= 1
+    for region in found.quality.regions:
+        expected = 0.1 + 0.4 * parts["regressor"][region.name] + 0.3 * parts["confidence"][region.name]
+        assert region.score == pytest.approx(np.clip(expected, 0, 1))
 
 
 def test_the_cascade_asks_s_and_reports_what_the_scores_were_made_of(tiny, asking):
@@ -149,6 +184,8 @@ def test_without_s_r_scores_alone(asking, tiny, tmp_path):
         ({"intercept": [0.0] * 10, "regressor": [1.0] * 10}, "agreement has 0 numbers"),
         ({"intercept": ["a"] * 10, "regressor": [1.0] * 10, "agreement": [0.0] * 10}, "list of numbers"),
         ({"intercept": [0.0] * 10, "regressor": [-1.0] * 10, "agreement": [0.0] * 10}, "from 0 to 5"),
+        ({"intercept": [0.0] * 10, "regressor": [1.0] * 10, "agreement": [0.0] * 10, "confidence": [1.0] * 9},
+         "confidence has 9 numbers"),
         ({"weights": []}, "weights is unknown"),
     ],
 )

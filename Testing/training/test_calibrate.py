@@ -50,11 +50,11 @@ def toys():
             for preset in ("fast", "degraded")}  # fmt: skip
 
 
-def observed(count, of=lambda r, a: 0.1 + 0.5 * r + 0.3 * a):
+def observed(count, of=lambda r, c, a: 0.1 + 0.5 * r + 0.2 * c + 0.3 * a, mode="robust"):
     rng = np.random.default_rng(0)
     return [
-        Observed(1, scan, "fast", region, r, a, of(r, a))
-        for scan in range(count) for region in REGIONS for r, a in [rng.uniform(0.3, 0.9, 2)]
+        Observed(mode, 1, scan, "fast", region, r, c, a, of(r, c, a))
+        for scan in range(count) for region in REGIONS for r, c, a in [rng.uniform(0.3, 0.9, 3)]
     ]  # fmt: skip
 
 
@@ -62,19 +62,40 @@ def test_a_linear_truth_is_found_again():
     found = fit(observed(20), REGIONS)
     assert found.intercept == pytest.approx([0.1] * 10, abs=1e-3)
     assert found.regressor == pytest.approx([0.5] * 10, abs=1e-3)
+    assert found.confidence == pytest.approx([0.2] * 10, abs=1e-3)
     assert found.agreement == pytest.approx([0.3] * 10, abs=1e-3)
 
 
-def test_r_alone_is_fitted_without_the_agreement():
-    found = fit_alone(observed(20, lambda r, a: 0.2 + 0.7 * r), REGIONS)
-    assert found.intercept == pytest.approx([0.2] * 10, abs=1e-3)
-    assert found.regressor == pytest.approx([0.7] * 10, abs=1e-3)
+def test_where_s_is_not_asked_the_scores_of_that_mode_are_fitted_without_it():
+    alone = observed(20, lambda r, c, a: 0.1 + 0.6 * r + 0.2 * c, mode="fast")
+    found = fit_alone([*alone, *observed(20)], REGIONS)
+    assert found.intercept == pytest.approx([0.1] * 10, abs=1e-3)
+    assert found.regressor == pytest.approx([0.6] * 10, abs=1e-3)
+    assert found.confidence == pytest.approx([0.2] * 10, abs=1e-3)
+    assert fit([*alone, *observed(20)], REGIONS) == fit(observed(20), REGIONS)
 
 
 def test_no_part_counts_against_the_truth():
-    found = fit(observed(20, lambda r, a: 0.5 - 0.4 * r + 0.3 * a), REGIONS)
+    found = fit(observed(80, lambda r, c, a: 0.5 - 0.4 * r + 0.3 * a), REGIONS)
     assert max(found.regressor) == 0
     assert min(found.agreement) > 0.1
+
+
+def test_a_cautious_score_is_reached_by_the_share_that_was_asked_for():
+    noise = iter(np.random.default_rng(1).standard_normal(400 * len(REGIONS)))
+    seen = observed(400, lambda r, c, a: 0.1 + 0.4 * r + 0.3 * a + 0.05 * next(noise))
+    even, wary = fit(seen, REGIONS, 0.5), fit(seen, REGIONS, 0.9)
+    # A normal distribution's 90 % quantile lies 1.28 of its widths from the middle.
+    assert np.subtract(even.intercept, wary.intercept) == pytest.approx([1.28 * 0.05] * 10, abs=0.012)
+    assert (even.regressor, even.agreement) == (wary.regressor, wary.agreement)
+    for number, region in enumerate(REGIONS):
+        own = [one for one in seen if one.region == region]
+        scores = [wary.intercept[number] + wary.regressor[number] * one.regressor
+                  + wary.confidence[number] * one.confidence + wary.agreement[number] * one.agreement
+                  for one in own]  # fmt: skip
+        reached = np.mean([one.dice >= score for one, score in zip(own, scores, strict=True)])
+        assert reached == pytest.approx(0.9, abs=0.01)
+    assert fit(seen, REGIONS).intercept < even.intercept
 
 
 def test_too_few_scans_are_refused():
@@ -83,7 +104,8 @@ def test_too_few_scans_are_refused():
 
 
 def test_scores_that_are_no_numbers_do_not_count():
-    spoiled = [*observed(20), *(Observed(1, 20, "fast", region, float("nan"), 0.9, 0.1) for region in REGIONS)]
+    unknown = [Observed("robust", 1, 20, "fast", region, float("nan"), 0.9, 0.9, 0.1) for region in REGIONS]
+    spoiled = [*observed(20), *unknown]
     assert fit(spoiled, REGIONS) == fit(observed(20), REGIONS)
 
 
@@ -98,12 +120,15 @@ def test_true_dice_is_of_regions_and_zero_for_what_both_lack():
 
 
 def test_observations_survive_their_table(tmp_path):
-    path = tmp_path / "observed.csv"
+    path, written = tmp_path / "observed.csv", [*observed(2), *observed(1, mode="fast")]
+    written[-1] = dataclasses.replace(written[-1], agreement=float("nan"))
     assert read_observed(path) == []
-    write_observed(path, observed(2))
+    write_observed(path, written)
     read = read_observed(path)
-    assert [(one.scan, one.region) for one in read] == [(one.scan, one.region) for one in observed(2)]
-    assert [one.dice for one in read] == pytest.approx([one.dice for one in observed(2)], abs=1e-4)
+    assert [(one.mode, one.scan, one.region) for one in read] == [(one.mode, one.scan, one.region) for one in written]
+    for name in ("regressor", "confidence", "agreement", "dice"):
+        values = [getattr(one, name) for one in written]
+        assert [getattr(one, name) for one in read] == pytest.approx(values, abs=1e-4, nan_ok=True)
 
 
 def test_an_interrupted_collection_goes_on_and_every_tenth_scan_shows_no_head(tiny, tmp_path):
@@ -119,15 +144,20 @@ def test_an_interrupted_collection_goes_on_and_every_tenth_scan_shows_no_head(ti
     assert [one.scan for one in collect(ModelSet.load(tiny), toys(), 3, 5, tmp_path / "observed.csv", said.append)] == [
         one.scan for one in first
     ]
-    assert max(one.agreement for one in more) > 0
+    asked = [one for one in more if one.mode == "robust"]
+    assert [one.region for one in asked] == list(REGIONS) * len({one.scan for one in more})
+    assert len(more) == 2 * len(asked)
+    assert max(one.agreement for one in asked) > 0
+    assert all(np.isnan(one.agreement) == (one.mode == "fast") for one in more)
+    assert 0 < max(one.confidence for one in more) <= 1
     assert max(one.dice for one in more) > 0
 
 
 def test_a_calibrated_set_loads_and_scores_by_its_rule(tiny):
-    opinion, alone = fit(observed(12), REGIONS), fit_alone(observed(12), REGIONS)
+    opinion, alone = fit(observed(12), REGIONS), fit_alone(observed(12, mode="fast"), REGIONS)
     made = write_calibration(tiny, opinion, alone)
     assert (made.quality.second_opinion, made.quality.alone) == (opinion, alone)
-    assert asking(made).quality.alone is None
+    assert max(asking(made).quality.second_opinion.agreement) == 0
     assert made.quality.grid == (32, 32, 32)
     assert "Second opinion (S)" in Segmenter(made, mode="robust", quality=True).stage_names
     assert not list(tiny.glob(".*"))
@@ -149,6 +179,8 @@ def test_what_cannot_be_calibrated_is_said_before_any_scan_is_made(tiny, tmp_pat
     command = ["calibrate", "--labels", str(tmp_path), "--out", str(tmp_path / "o"), "--models"]
     assert main([*command, str(tiny), "--scans", "4"]) == 2
     assert "10 or more" in capsys.readouterr().err
+    assert main([*command, str(tiny), "--caution", "1"]) == 2
+    assert "--caution is 1" in capsys.readouterr().err
     check_writable(ModelSet.load(tiny))
     with pytest.raises(ModelError, match="calibrate a copy"):
         check_writable(dataclasses.replace(ModelSet.load(tiny), folder=tmp_path))

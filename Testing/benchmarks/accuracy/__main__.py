@@ -22,10 +22,10 @@ from Testing.benchmarks.accuracy.figures import draw_figures
 from Testing.benchmarks.accuracy.plans import PLANS
 from Testing.benchmarks.accuracy.summary import STRUCTURE_COLUMNS, SUMMARY_COLUMNS, per_structure, summary
 from Testing.benchmarks.accuracy.tables import claim, read_all, write_table
-from Testing.benchmarks.accuracy.variants import TITLES
+from Testing.benchmarks.accuracy.variants import CASCADE, TITLES
 
-STUDY_MODES = ("robust", "s1-s2", "fast", "s-d", "s1-s2-d")
-PAIR = ("robust", "fast")
+STUDY_MODES = ("robust", CASCADE, "s1-s2", "fast", "s-d", "s1-s2-d")
+PAIR = ("robust", CASCADE, "fast")
 PARTS = ("real", *PLANS)
 
 

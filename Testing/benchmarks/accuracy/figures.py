@@ -13,11 +13,11 @@ from SynthSegPlusLib.contract.options import QC_THRESHOLD
 from SynthSegPlusLib.evaluation import agreement, area_under_curve, bootstrap_interval
 from Testing.benchmarks.accuracy.summary import paired_gain, quality_pairs, scan_means, values_of
 from Testing.benchmarks.accuracy.tables import Rows
-from Testing.benchmarks.accuracy.variants import TITLES
+from Testing.benchmarks.accuracy.variants import CASCADE, TITLES
 
 COLOURS = {
     "robust": "#0072B2", "s1-s2": "#56B4E9", "fast": "#D55E00", "s-d": "#E69F00", "s1-s2-d": "#009E73",
-    "default": "#CC79A7",
+    "default": "#CC79A7", CASCADE: "#999999",
 }  # fmt: skip
 """Okabe and Ito's palette, which colour-blind people can tell apart."""
 GREY = "#555555"
@@ -129,24 +129,30 @@ def _by_structure(rows: Rows) -> Any:
 
 
 def _degraded(rows: Rows) -> Any:
-    """Robust against single on each strongly degraded scan."""
-    gain = paired_gain(rows, "robust", "fast")
-    if not len(gain):
+    """Robust, and the cascade without S where robust is averaged with it, against S on each degraded scan."""
+    single = scan_means([row for row in rows if row["mode"] == "fast"])
+    pairs = {mode: paired_gain(rows, mode, "fast") for mode in ("robust", CASCADE)}
+    pairs = {mode: gain for mode, gain in pairs.items() if len(gain)}
+    if "robust" not in pairs:
         return None
-    both = [scan_means([row for row in rows if row["mode"] == mode]) for mode in ("fast", "robust")]
-    names = [name for name in both[1] if name in both[0]]
-    single, robust = (np.array([means[name] for name in names]) for means in both)
-    low, high = bootstrap_interval(gain)
-    figure, axes = _figure(10, 4.6, 2)
-    axes[0].plot(single, robust, "o", color=COLOURS["robust"], markersize=4, alpha=0.7)
-    _diagonal(axes[0], np.concatenate([single, robust]))
-    axes[0].set(xlabel="mean Dice, S", ylabel="mean Dice, S1-D-S2 (robust)",
-                title=f"{len(gain)} strongly degraded scans")  # fmt: skip
-    axes[1].hist(100 * gain, bins=24, color=COLOURS["robust"], alpha=0.8)
-    axes[1].axvline(0, color="black", linewidth=1)
-    axes[1].axvspan(100 * low, 100 * high, color=COLOURS["fast"], alpha=0.45)
-    axes[1].set(xlabel="robust minus single (Dice points)\nshaded: 95 % interval of the mean", ylabel="scans",
-                title=f"mean {100 * gain.mean():+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}]")  # fmt: skip
+    figure, axes = _figure(5 + 4.6 * len(pairs), 4.6, 1 + len(pairs))
+    shown = []
+    for mode in reversed(pairs):
+        means = scan_means([row for row in rows if row["mode"] == mode])
+        both = np.array([(single[name], means[name]) for name in means if name in single])
+        axes[0].plot(both[:, 0], both[:, 1], "o", color=COLOURS[mode], markersize=4, alpha=0.7, label=TITLES[mode])
+        shown.append(both.ravel())
+    _diagonal(axes[0], np.concatenate(shown))
+    axes[0].set(xlabel="mean Dice, S", ylabel="mean Dice",
+                title=f"{len(pairs['robust'])} strongly degraded scans")  # fmt: skip
+    axes[0].legend(frameon=False, fontsize=8, loc="upper left", reverse=True)
+    for axis, (mode, gain) in zip(axes[1:], pairs.items(), strict=True):
+        low, high = bootstrap_interval(gain)
+        axis.hist(100 * gain, bins=24, color=COLOURS[mode], alpha=0.8)
+        axis.axvline(0, color="black", linewidth=1)
+        axis.axvspan(100 * low, 100 * high, color=COLOURS["fast"], alpha=0.45)
+        axis.set(xlabel=f"{TITLES[mode]} minus S (Dice points)\nshaded: 95 % interval of the mean", ylabel="scans",
+                 title=f"mean {100 * gain.mean():+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}]")  # fmt: skip
     return figure
 
 
@@ -159,10 +165,11 @@ def _diagonal(axis: Any, values: np.ndarray) -> None:
 
 
 def _quality(rows: Rows) -> Any:
-    """Predicted against true Dice of regions: the score, R's own where S was asked too, and the estimate from D."""
+    """Predicted against true Dice of regions: the score, its parts where it has several, and the estimate from D."""
     joined = len(quality_pairs(rows, "region", "regressor")[0]) > 0
-    panels = [("R with S's second opinion" if joined else "R", "score"), ("R alone", "regressor"),
-              ("Dice between D and S2", "estimate")]  # fmt: skip
+    panels = [("Score" if joined else "R", "score"), ("R alone", "regressor"),
+              ("Dice that the posteriors expect", "confidence"), ("Dice between S and S2", "agreement"),
+              ("Dice between D's tissues and S2's", "estimate")]  # fmt: skip
     panels = [panel for panel in panels if len(quality_pairs(rows, "region", panel[1])[0])]
     if not panels:
         return None
@@ -226,8 +233,10 @@ def _real(rows: Rows, scans: Rows) -> Any:
     figure, axes = _figure(13, 4.8, 3, width_ratios=[1.5, 1, 1])
     for number, mode in enumerate(modes):
         means = scan_means([row for row in rows if row["mode"] == mode])
-        places = np.arange(len(names)) + (number - (len(modes) - 1) / 2) * 0.16
-        axes[0].bar(places, [means.get(name, 0.0) for name in names], 0.15, color=COLOURS[mode], label=TITLES[mode])
+        width = 0.8 / len(modes)
+        places = np.arange(len(names)) + (number - (len(modes) - 1) / 2) * width
+        heights = [means.get(name, 0.0) for name in names]
+        axes[0].bar(places, heights, 0.94 * width, color=COLOURS[mode], label=TITLES[mode])
     axes[0].set_xticks(range(len(names)), [name.replace("_", "\n", 2) for name in names], fontsize=8)
     axes[0].set(ylabel="mean Dice of structures", ylim=(0, 1), title="Real scans with a reference")
     axes[0].grid(visible=False, axis="x")

@@ -65,7 +65,7 @@ def number(value: float | None, digits: int = 4) -> str:
 def compare(about: dict[str, Any], result: Any, truth: np.ndarray, predicted: np.ndarray) -> list[dict[str, Any]]:
     """Rows of a segmentation beside its truth on the same grid: structures, tissues, and regions.
 
-    Regions carry their ``score``, and R's own and the agreement where S was asked too; tissues, and regions by the
+    Regions carry their ``score``, and the parts that it was made of; tissues, and regions by the
     tissue that they belong to, the ``estimate`` from D.
     """
     found = rows(about, "structure", structure_dice(predicted, truth))
@@ -85,7 +85,7 @@ def _score(report: Any, name: str) -> str:
 
 def _parts(result: Any, region: str) -> dict[str, str]:
     parts = result.record.get("quality_parts") or {}
-    return {name: number(values.get(region)) for name, values in parts.items() if "agreement" in parts}
+    return {name: number(values.get(region)) for name, values in parts.items() if len(parts) > 1}
 
 
 def compare_real(about: dict[str, Any], result: Any, scan: RealScan) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ from SynthSegPlusLib.evaluation import (
     coefficient_of_variation,
 )
 from Testing.benchmarks.accuracy.tables import Rows
+from Testing.benchmarks.accuracy.variants import CASCADE
 
 SUMMARY_COLUMNS = ("part", "mode", "what", "value", "n")
 STRUCTURE_COLUMNS = ("part", "mode", "kind", "name", "mean", "std", "n")
@@ -99,9 +100,12 @@ def quality_pairs(rows: Rows, kind: str, column: str) -> tuple[np.ndarray, np.nd
 
 
 def _quality(own: Rows, add: Add) -> None:
-    """Scores (R's, with S's opinion where it was asked), their parts, and the estimate from D, against the truth."""
+    """Scores (R's, joined with the other parts that the set's rule names), the parts, and the estimate from D, against
+    the truth.
+    """
     for name, kind, column in (
-        ("R", "region", "score"), ("R alone", "region", "regressor"), ("S-S2 agreement", "region", "agreement"),
+        ("R", "region", "score"), ("R alone", "region", "regressor"),
+        ("posteriors' confidence", "region", "confidence"), ("S-S2 agreement", "region", "agreement"),
         ("D-S2 estimate", "region", "estimate"), ("D-S2 estimate", "tissue", "estimate"),
     ):  # fmt: skip
         predicted, true = quality_pairs(own, kind, column)
@@ -167,17 +171,18 @@ def paired_gain(rows: Rows, one: str, two: str) -> np.ndarray:
 
 
 def _gains(rows: Rows, part: str, found: Rows) -> None:
-    """Robust minus every other mode per scan, with the bootstrap interval of its mean."""
-    for other in dict.fromkeys(row["mode"] for row in rows if row["mode"] != "robust"):
-        gain = paired_gain(rows, "robust", other)
+    """Robust minus every other mode per scan, and the cascade minus S, with the bootstrap interval of the mean."""
+    others = dict.fromkeys(row["mode"] for row in rows if row["mode"] != "robust")
+    for one, other in [*(("robust", other) for other in others), (CASCADE, "fast")]:
+        gain = paired_gain(rows, one, other)
         if not len(gain):
             continue
-        add = _adder(found, part, f"robust - {other}")
+        add = _adder(found, part, f"{one} - {other}")
         low, high = bootstrap_interval(gain)
         add("Dice of structures per scan: mean", gain.mean(), len(gain))
         add("Dice of structures per scan: 95 % interval, low", low, len(gain))
         add("Dice of structures per scan: 95 % interval, high", high, len(gain))
-        add("share of scans where robust is better", float((gain > 0).mean()), len(gain))
+        add(f"share of scans where {one} is better", float((gain > 0).mean()), len(gain))
 
 
 def per_structure(dice: Rows) -> Rows:

@@ -14,7 +14,7 @@ from SynthSegPlusLib.inference import ModelSet
 
 Rows = list[dict[str, Any]]
 ABOUT = ("part", "scan", "mode", "map", "contrast", "spacing", "orientation")
-DICE_COLUMNS = (*ABOUT, "kind", "name", "dice", "score", "regressor", "agreement", "estimate")
+DICE_COLUMNS = (*ABOUT, "kind", "name", "dice", "score", "regressor", "confidence", "agreement", "estimate")
 SCAN_COLUMNS = (
     *ABOUT, "icv_mm3", "true_icv_mm3", "hippocampus_mm3", "true_hippocampus_mm3", "ventricles_mm3",
     "true_ventricles_mm3", "verdict", "lowest", "cpu_seconds",
@@ -80,13 +80,16 @@ def claim(out: Path, model_set: ModelSet) -> None:
         rule = getattr(model_set.quality, part)
         if rule is not None:
             mine[part] = {name: list(values) for name, values in vars(rule).items()}
+    if model_set.averages_segmenter("robust"):
+        mine["segmenter_share"] = model_set.postprocessing.segmenter_share
     path = out / SETTINGS
     if path.is_file():
         theirs = json.loads(path.read_text(encoding="utf-8"))
         if theirs != mine:
             raise OptionsError(
-                f"{out} holds numbers of the model set {theirs.get('model_set')!r} with other weights or "
-                f"another calibration than {model_set.name!r} has now; give another folder for the results."
+                f"{out} holds numbers of the model set {theirs.get('model_set')!r} with other weights, another "
+                f"calibration or another share of S than {model_set.name!r} has now; give another folder for the "
+                f"results."
             )
         return
     partial = path.with_suffix(".part")

@@ -6,6 +6,7 @@ from the mode before, so each result is what the mode gives alone.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
@@ -19,11 +20,13 @@ from SynthSegPlusLib.volume import Conformed, Volume
 
 T = TypeVar("T")
 
-ORDER = ("fast", "s-d", "default", "robust", "s1-s2", "s1-s2-d")
+CASCADE = "cascade"
+"""Robust mode without S, of a set whose robust mode is averaged with it: the cascade as the paper has it."""
+ORDER = ("fast", "s-d", "default", CASCADE, "robust", "s1-s2", "s1-s2-d")
 """Modes in the order in which the last posteriors of a network are those that the next mode needs."""
 TITLES = {
-    "robust": "S1-D-S2 (robust)", "s1-s2": "S1-S2", "fast": "S", "s-d": "S-D", "s1-s2-d": "S1-S2-D",
-    "default": "S, mirrored (default)",
+    "robust": "S1-D-S2 (robust)", CASCADE: "S1-D-S2 without S", "s1-s2": "S1-S2", "fast": "S", "s-d": "S-D",
+    "s1-s2-d": "S1-S2-D", "default": "S, mirrored (default)",
 }  # fmt: skip
 SCORED = ("robust", "fast", "default")
 """Modes whose results R looks at, and that get parcels where a scan has true ones."""
@@ -36,7 +39,9 @@ class Variants:
 
     def __init__(self, model_set: ModelSet, modes: Sequence[str], **machine: Any) -> None:
         self.model_set = model_set
-        self.modes = tuple(mode for mode in ORDER if mode in modes and mode in model_set.modes)
+        averages = model_set.averages_segmenter("robust")
+        known = (*model_set.modes, *([CASCADE] if averages else []))
+        self.modes = tuple(mode for mode in ORDER if mode in modes and mode in known)
         self._machine = machine
         self._shared = _Shared()
 
@@ -52,14 +57,20 @@ class Variants:
         self._shared.forget()
         for mode in self.modes if modes is None else [one for one in self.modes if one in modes]:
             scored = mode in SCORED
+            model_set, real_mode = (_alone(self.model_set), "robust") if mode == CASCADE else (self.model_set, mode)
             segmenter = _SharingSegmenter(
-                self.model_set, mode=mode, ct=ct, quality=scored and self.model_set.has("quality"),
+                model_set, mode=real_mode, ct=ct, quality=scored and self.model_set.has("quality"),
                 parcellation=scored and parcellation and self.model_set.has("parcellation"),
                 quality_from_denoiser=mode == "robust", **self._machine,
             )  # fmt: skip
             segmenter.shared = self._shared
             yield mode, segmenter.segment(volume)
         self._shared.forget()
+
+
+def _alone(model_set: ModelSet) -> ModelSet:
+    rules = dataclasses.replace(model_set.postprocessing, segmenter_share=0.0)
+    return dataclasses.replace(model_set, postprocessing=rules)
 
 
 class _Shared:
@@ -91,7 +102,9 @@ class _SharingSegmenter(Segmenter):
 
 
 class _RememberingPool(NetworkPool):
-    """Keeps the outputs of each network that several modes give the same input; of its posteriors only the last."""
+    """Keeps the outputs of each network that several modes give the same input; of its posteriors only the last two:
+    those of a scan and of its mirror image.
+    """
 
     def __init__(self, *args: Any, **keywords: Any) -> None:
         super().__init__(*args, **keywords)
@@ -107,8 +120,8 @@ class _RememberingPool(NetworkPool):
             return self._counted(role, make)
         digest, known = digest_of(inputs), self.outputs.setdefault((role, method), {})
         if digest not in known:
-            if method == "slabs":
-                known.clear()  # their memory is free while the next ones are made
+            while method == "slabs" and len(known) > 1:
+                known.pop(next(iter(known)))  # their memory is free while the next ones are made
             known[digest] = self._counted(role, make)
         return known[digest]
 

@@ -1,0 +1,107 @@
+"""A set may ask for the structures of robust mode to be the mean of S's posteriors and S2's."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from SynthSegPlusLib.contract import ModelError, SegmentOptions
+from SynthSegPlusLib.inference import ModelSet, Segmenter
+from SynthSegPlusLib.inference._memory import needed_memory
+from SynthSegPlusLib.labels import structures
+from SynthSegPlusLib.volume import conform
+from Testing.inference.tiny import NETWORKS, scan, write_tiny_set
+
+TABLE = structures("2.0")
+RULE = {"intercept": [0.1] * 10, "regressor": [0.5] * 10, "agreement": [0.2] * 10,
+        "confidence": [0.1] * 10}  # fmt: skip
+STAGE = "Segmentation (S)"
+
+
+def a_set(folder, share, roles=tuple(NETWORKS), rule=None, **changes):
+    rules = {"foreground_threshold": 0.0, "posterior_threshold": 0.0, "segmenter_sigma": 0, "segmenter_share": share}
+    quality = {"grid": [32, 32, 32], "ignored_labels": [24], **({"second_opinion": rule} if rule else {})}
+    return ModelSet.load(write_tiny_set(folder, roles, postprocessing=rules, quality=quality, **changes))
+
+
+def posteriors(models, mode="robust", **options):
+    found = Segmenter(models, mode=mode, device="cpu", posteriors=True, **options).segment(scan())
+    return found.posteriors.data, found
+
+
+@pytest.mark.parametrize("resolution", [1.0, 2.0])
+def test_the_mean_is_weighted_by_the_share(tmp_path, resolution):
+    working = {"working_resolution_mm": resolution}
+    alone, _ = posteriors(a_set(tmp_path / "alone", 0.0, **working))
+    single, _ = posteriors(a_set(tmp_path / "single", 0.0, **working), mode="fast")
+    mean, result = posteriors(a_set(tmp_path / "mean", 0.3, **working))
+    assert np.abs(alone - single).max() > 0.1
+    # Only voxels that none of the three leaves to the background as a whole can be compared.
+    kept = (alone[..., 0] < 1) & (single[..., 0] < 1) & (mean[..., 0] < 1)
+    assert kept.mean() > 0.2
+    assert np.allclose(mean[kept], 0.7 * alone[kept] + 0.3 * single[kept], atol=1e-5)
+    assert STAGE in result.record["timings"]
+    assert "segmenter" in result.record["model_set"]["roles"]
+
+
+def test_a_share_of_one_is_s_and_the_other_modes_are_untouched(tmp_path):
+    plain, whole = a_set(tmp_path / "plain", 0.0), a_set(tmp_path / "whole", 1.0)
+    assert np.allclose(posteriors(whole)[0], posteriors(plain, mode="fast")[0], atol=1e-6)
+    for mode in ("fast", "default", "s1-s2", "s1-s2-d", "s-d"):
+        one, two = posteriors(plain, mode=mode), posteriors(whole, mode=mode)
+        assert np.array_equal(one[0], two[0]), mode
+        assert one[1].volumes == two[1].volumes
+
+
+def test_quality_is_told_by_what_either_says_alone(tmp_path):
+    models = a_set(tmp_path / "mean", 0.5, rule=RULE)
+    segmenter = Segmenter(models, mode="robust", device="cpu", quality=True)
+    assert "Second opinion (S)" not in segmenter.stage_names
+    assert segmenter.stage_names.index(STAGE) < segmenter.stage_names.index("Structures (S2)")
+    plain = Segmenter(a_set(tmp_path / "plain", 0.0, rule=RULE), mode="robust", device="cpu", quality=True)
+    averaged, alone = (one.segment(scan()).record["quality_parts"] for one in (segmenter, plain))
+    assert averaged["agreement"] == alone["agreement"]
+    assert averaged["confidence"] != alone["confidence"]
+    assert 0 < max(alone["agreement"].values()) < 1
+    assert averaged["regressor"] != alone["regressor"]  # R looks at the mean
+
+
+def test_with_the_mirror_image_a_mirrored_scan_gives_the_mirrored_result(tmp_path):
+    models = a_set(tmp_path / "mean", 0.5)
+    values = json.loads((models.folder / "model_set.json").read_text())
+    values["postprocessing"]["flip_cascade"] = True
+    (models.folder / "model_set.json").write_text(json.dumps(values))
+    both, _ = posteriors(ModelSet.load(models.folder))
+    one, _ = posteriors(models)
+    # The tiny networks have no side of their own, so that the mean with the mirror image changes nothing.
+    assert np.allclose(both, one, atol=1e-4)
+    assert np.allclose(both, both[::-1][..., TABLE.partners], atol=0.2) is False
+
+
+def test_roles_run_in_their_order_and_without_s_the_cascade_is_alone(tmp_path):
+    models = a_set(tmp_path / "mean", 0.5, rule=RULE)
+    options = SegmentOptions(mode="robust", quality=True, parcellation=True)
+    assert models.needed_roles(options) == (
+        "tissue", "denoiser", "segmenter", "structure", "parcellation", "quality"
+    )  # fmt: skip
+    assert "segmenter" not in models.needed_roles(SegmentOptions(mode="s1-s2"))
+    lacking = a_set(tmp_path / "lacking", 0.5, roles=tuple(role for role in NETWORKS if role != "segmenter"))
+    assert not lacking.averages_segmenter("robust")
+    assert np.array_equal(posteriors(lacking)[0], posteriors(a_set(tmp_path / "plain", 0.0))[0])
+
+
+def test_memory_counts_both_posteriors(tmp_path):
+    options, conformed = SegmentOptions(mode="robust"), conform(scan((64, 64, 64)))
+    needs = []
+    for share in (0.0, 0.5):
+        models = a_set(tmp_path / str(share), share)
+        needs.append(needed_memory(models, models.needed_roles(options), options, conformed))
+    assert needs[1] > needs[0] + 0.5 * conformed.image.size * len(TABLE) * 4
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.5, "half"])
+def test_a_share_that_is_none_is_refused(tmp_path, share):
+    with pytest.raises(ModelError, match="segmenter_share"):
+        a_set(tmp_path / "wrong", share)
