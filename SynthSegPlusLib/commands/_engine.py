@@ -52,6 +52,7 @@ class Choice:
         """What decides a result besides the scan; JSON-ready."""
         scoring = self.model_set.scoring(self.options.mode) if self.options.quality else None
         rule = {name: list(values) for name, values in vars(scoring).items()} if scoring else None
+        averages = self.model_set.averages_segmenter(self.options.mode)
         return {
             "version": __version__,
             "options": self.options.to_dict(),
@@ -60,6 +61,7 @@ class Choice:
                 "version": self.model_set.version,
                 "files": {role.name: role.verify().sha256 for role in self.roles()},
                 **({"scoring": rule} if rule else {}),
+                **({"segmenter_share": self.model_set.postprocessing.segmenter_share} if averages else {}),
             },
         }
 

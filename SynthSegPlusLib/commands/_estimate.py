@@ -122,8 +122,12 @@ def _shape(role: Role, grids: Grids, choice: Choice) -> Shape:
 
 
 def _averages(choice: Choice, role: str) -> bool:
-    rule = choice.model_set.postprocessing.flip
-    return choice.options.mode == "default" and role.startswith("segmenter") and rule != "none"
+    """Whether a network sees the mirror image too."""
+    rules, mode = choice.model_set.postprocessing, choice.options.mode
+    mirrored = ["tissue", "structure", "parcellation"] if rules.flip_cascade else []
+    if rules.flip_cascade and choice.model_set.averages_segmenter(mode):
+        mirrored.append("segmenter")
+    return rules.flip != "none" and (role in mirrored or (mode == "default" and role.startswith("segmenter")))
 
 
 def operations(network: UNetSpec | RegressorSpec, shape: tuple[int, ...]) -> float:

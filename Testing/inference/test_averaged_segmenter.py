@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 
+from SynthSegPlusLib.commands._engine import Choice
+from SynthSegPlusLib.commands._estimate import Grids, operations, work_of
 from SynthSegPlusLib.contract import ModelError, SegmentOptions
 from SynthSegPlusLib.inference import ModelSet, Segmenter
 from SynthSegPlusLib.inference._memory import needed_memory
@@ -90,6 +93,24 @@ def test_roles_run_in_their_order_and_without_s_the_cascade_is_alone(tmp_path):
     lacking = a_set(tmp_path / "lacking", 0.5, roles=tuple(role for role in NETWORKS if role != "segmenter"))
     assert not lacking.averages_segmenter("robust")
     assert np.array_equal(posteriors(lacking)[0], posteriors(a_set(tmp_path / "plain", 0.0))[0])
+
+
+def test_another_share_is_another_request_and_mirror_images_are_counted_in_the_forecast(tmp_path):
+    choices, work = [], []
+    for share, flips in ((0.0, False), (0.3, False), (0.5, False), (0.5, True)):
+        models = a_set(tmp_path / f"{share}{flips}", share)
+        rules = dataclasses.replace(models.postprocessing, flip_cascade=flips)
+        models = dataclasses.replace(models, name="one", postprocessing=rules)
+        choices.append(Choice(models, SegmentOptions(mode="robust")))
+        work.append(work_of(Grids((64, 64, 64), (64, 64, 64)), choices[-1]))
+    requests = [choice.request() for choice in choices]
+    assert requests[0] != requests[1] != requests[2]
+    assert requests[1]["model_set"]["segmenter_share"] == 0.3
+    assert "segmenter_share" not in Choice(choices[1].model_set, SegmentOptions(mode="fast")).request()["model_set"]
+    single = operations(NETWORKS["segmenter"], (64, 64, 64))
+    assert work[1] - work[0] == pytest.approx(single)
+    denoiser = operations(NETWORKS["denoiser"], (64, 64, 64))
+    assert work[3] - denoiser == pytest.approx(2 * (work[2] - denoiser))
 
 
 def test_memory_counts_both_posteriors(tmp_path):
