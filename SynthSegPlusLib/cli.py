@@ -31,7 +31,7 @@ COMMANDS = {
     "train": ("SynthSegPlusLib.training.command", "train networks on synthetic scans"),
     "parcels": ("SynthSegPlusLib.training.parcel_command", "make cortical parcels for the training label maps"),
     "export": ("SynthSegPlusLib.training.export_command", "make a model set of trained networks"),
-    "calibrate": ("SynthSegPlusLib.training.calibrate_command", "let S's second opinion join R's quality scores"),
+    "calibrate": ("SynthSegPlusLib.training.calibrate_command", "calibrate a set's quality scores"),
 }
 
 

@@ -51,7 +51,7 @@ class Choice:
     def request(self) -> dict[str, Any]:
         """What decides a result besides the scan; JSON-ready."""
         scoring = self.model_set.scoring(self.options.mode) if self.options.quality else None
-        rule = {name: list(values) for name, values in vars(scoring).items()} if scoring else None
+        rule = {name: list(values) for name, values in vars(scoring).items() if values} if scoring else None
         averages = self.model_set.averages_segmenter(self.options.mode)
         return {
             "version": __version__,

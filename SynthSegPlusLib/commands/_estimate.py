@@ -96,7 +96,8 @@ def forecast(grids: Grids, choice: Choice, rate: float) -> tuple[float, float]:
     needed = max(estimate_memory(role.network, _shape(role, grids, choice), choice.options.precision)
                  for role in choice.roles())  # fmt: skip
     working, output = math.prod(grids.working), math.prod(grids.output)
-    posteriors = 4.0 * len(choice.model_set.table) * (working + BRAIN_SHARE * output)
+    dense = 2 if choice.model_set.averages_segmenter(choice.options.mode) else 1
+    posteriors = 4.0 * len(choice.model_set.table) * (dense * working + BRAIN_SHARE * output)
     return seconds, needed + BASE_BYTES + posteriors + MAPS_BYTES * (working + output)
 
 

@@ -75,6 +75,9 @@ def describe(entry: ModelSet) -> str:
         f"  labels    {len(entry.table) - 1} structures (version {entry.label_version})",
         f"  modes     {', '.join(entry.modes) or 'none'}",
     ]
+    if entry.averages_segmenter("robust"):
+        share = entry.postprocessing.segmenter_share
+        lines.append(f"  robust    {1 - share:.0%} the cascade's posteriors, {share:.0%} those of the single network")
     if entry.has("quality"):
         lines.append(f"  QC        {', '.join(entry.qc_regions.names[1:])}")
     for name, role in entry.roles.items():

@@ -71,9 +71,7 @@ class Cascade:
         self.table: LabelTable = structures(options.label_version)
         self._channels = np.zeros(conformed.image.shape, np.uint8)
         self._opinions: tuple[np.ndarray, np.ndarray] | None = None
-        rule = model_set.scoring(options.mode) if options.quality else None
-        asked = rule is not None and rule.confidence
-        self._confidence = RegionConfidence(self.table, model_set.qc_regions) if asked else None
+        self._confidence: RegionConfidence | None = None
 
     def run(self) -> Segmented:
         """Run the mode; raises `Cancelled`, `ModelError` or `MemoryShortage`."""
@@ -172,10 +170,16 @@ class Cascade:
         """Let D correct the tissues of finished posteriors (the comparators that append D)."""
         group_of = self.model_set.tissues.channels(self.table)
         corrected = self._denoise(group_of.astype(np.uint8)[dense.argmax(axis=-1)])
+        confidence = self._new_confidence()
         for posteriors, groups in zip(dense, corrected, strict=True):
+            sure = posteriors.copy() if confidence is not None else posteriors
             posteriors[group_of != groups[..., None]] *= LEAK
             posteriors /= posteriors.sum(axis=-1, keepdims=True)
-        return self._collect(_planes(dense)), corrected
+            if confidence is not None:  # how sure the network was, before D left it no choice
+                confidence.add(sure, posteriors.argmax(axis=-1).astype(np.uint8))
+        soft = self._collect(_planes(dense))
+        self._confidence = confidence
+        return soft, corrected
 
     def _argmax(self, role: str, inputs: Inputs) -> np.ndarray:
         return self.pool.run(role, lambda net: net.argmax(inputs, self.stages.update, self.stages.is_cancelled))
@@ -222,7 +226,14 @@ class Cascade:
     def _gather(self, role: str, slabs: Any) -> SoftLabels:
         return self.pool.run(role, lambda net: self._collect(slabs(net)))
 
+    def _new_confidence(self) -> RegionConfidence | None:
+        """A count of what the posteriors expect, where the set's scores are made of it."""
+        rule = self.model_set.scoring(self.options.mode) if self.options.quality else None
+        asked = rule is not None and rule.confidence
+        return RegionConfidence(self.table, self.model_set.qc_regions) if asked else None
+
     def _collect(self, slabs: Slabs) -> SoftLabels:
+        self._confidence = self._new_confidence()  # a network whose device failed begins anew
         threshold = self.rules.foreground_threshold
         if self._works_at_output:
             within = None if self._components_on_padded else self.conformed.inner

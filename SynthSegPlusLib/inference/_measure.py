@@ -54,8 +54,9 @@ class Measured:
         quality, parts = _score(cascade, found) if options.quality else (None, None)
         agreement = None
         if options.quality_from_denoiser and found.corrected is not None:
+            structures = found.channels if found.opinions is None else found.opinions[0]  # S2's
             agreement = denoiser_agreement(
-                found.corrected, found.channels, table, model_set.tissues, options.qc_threshold
+                found.corrected, structures, table, model_set.tissues, options.qc_threshold
             )
         parcel_mm3 = None
         if parcels is not None:

@@ -24,8 +24,12 @@ def needed_memory(model_set: ModelSet, roles: tuple[str, ...], options: SegmentO
     voxels, output = int(np.prod(grid)), int(np.prod(conformed.output_shape))
     channels = len(structures(options.label_version))
     posteriors = int(BRAIN_SHARE * output) * channels * FLOAT
-    is_dense = options.mode in ("default", "s-d", "s1-s2-d") or model_set.working_resolution_mm != 1
+    averages = model_set.averages_segmenter(options.mode)
+    rules = model_set.postprocessing
+    mirrors = rules.flip_cascade and rules.flip != "none" and "structure" in roles
+    is_dense = options.mode in ("default", "s-d", "s1-s2-d") or model_set.working_resolution_mm != 1 or mirrors
     dense = voxels * channels * FLOAT if is_dense else 0
+    single = voxels * channels * FLOAT if averages else 0
     base = MAPS_BYTES * (voxels + output)
     needs = []
     for role in roles:
@@ -33,7 +37,7 @@ def needed_memory(model_set: ModelSet, roles: tuple[str, ...], options: SegmentO
         shape = model_set.quality.input_shape if isinstance(network, RegressorSpec) else grid
         held = 0 if role in ("tissue", "quality", "parcellation") and not options.posteriors else posteriors
         held += dense if role.startswith("segmenter") or role in ("structure", "denoiser") else 0
-        held += voxels * channels * FLOAT if role == "structure" and model_set.averages_segmenter(options.mode) else 0
+        held += single if role in ("segmenter", "structure") else 0
         needs.append(estimate_memory(network, shape, options.precision) + held)
     whole = output * channels * FLOAT if options.posteriors else 0
     return base + max(*needs, whole, 0)

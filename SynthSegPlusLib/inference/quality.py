@@ -133,12 +133,13 @@ def calibrated_scores(
     ``raw``: R's, float [regions] or [1 + regions]; ``confidence`` (`RegionConfidence`) and ``agreement``
     (`region_agreement`): float [regions].
     """
-    scores = np.asarray(rule.regressor) * np.clip(np.asarray(raw, np.float64)[-len(rule.intercept) :], 0.0, 1.0)
+    regressor = np.clip(np.asarray(raw, np.float64)[-len(rule.intercept) :], 0.0, 1.0)
+    scores = np.asarray(rule.intercept) + np.asarray(rule.regressor) * regressor
     if rule.confidence and confidence is not None:
         scores = scores + np.asarray(rule.confidence) * confidence
     if isinstance(rule, SecondOpinion) and agreement is not None:
         scores = scores + np.asarray(rule.agreement) * agreement
-    return np.asarray(rule.intercept) + scores
+    return scores
 
 
 def report_of(raw: np.ndarray, regions: Grouping, threshold: float) -> QualityReport:

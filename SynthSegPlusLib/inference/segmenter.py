@@ -204,7 +204,7 @@ class Segmenter:
             "started": started,
             "finished": _record.now(),
             "input": _record.describe_input(volume),
-            "model_set": _record.describe_models(self.model_set, self.roles),
+            "model_set": _record.describe_models(self.model_set, self.roles, self.options.mode),
             "options": _record.describe_options(self.options),
             "scheme": self.options.scheme or self.model_set.scheme,
             **_record.describe_machine(chosen),

@@ -33,9 +33,6 @@ NUMBERS = ("regressor", "confidence", "agreement", "dice")
 COLUMNS = ("mode", "seed", "scan", "shown", "region", *NUMBERS)
 FEWEST_SCANS = 10
 """Four numbers a region cannot be told from fewer."""
-CAUTION = 0.75
-"""Share of the regions that are to be at least as good as their score says: a bad region that passes costs more than a
-good one that is looked at."""
 _DIGITS = 4
 _WIDEST = 5.0  # as far as a model set's description may go
 
@@ -83,8 +80,9 @@ def observe(
         rows: list[Observed] = []
         try:
             for segmenter in segmenters:
+                if segmenter is not segmenters[0]:
+                    segmenter.take_networks_of(segmenters[0])
                 result = segmenter.segment(Volume(image, np.eye(4), f"calibration_{number}"))
-                segmenters[1].take_networks_of(segmenters[0])
                 dice = true_dice(result.labels.data, truth, model_set.table, model_set.qc_regions)
                 about = (segmenter.options.mode, seed, number, kind)
                 rows += _rows(about, result.record["quality_parts"], dice)
@@ -128,7 +126,7 @@ def true_dice(labels: np.ndarray, truth: np.ndarray, table: LabelTable, regions:
     return region_dice(channel_of[labels], truth, regions.channels(table), len(regions))
 
 
-def fit(observed: Sequence[Observed], regions: Sequence[str], caution: float = CAUTION) -> SecondOpinion:
+def fit(observed: Sequence[Observed], regions: Sequence[str], caution: float) -> SecondOpinion:
     """Least squares of the true Dice, region by region, lowered until a share ``caution`` of it is at least the score.
 
     No part may count against the truth. What is no number, as R's score can be in 16 bits, is left out.
@@ -138,7 +136,7 @@ def fit(observed: Sequence[Observed], regions: Sequence[str], caution: float = C
     return SecondOpinion(*_cautious(own, regions, ("regressor", "agreement", "confidence"), caution))
 
 
-def fit_alone(observed: Sequence[Observed], regions: Sequence[str], caution: float = CAUTION) -> Calibration:
+def fit_alone(observed: Sequence[Observed], regions: Sequence[str], caution: float) -> Calibration:
     """The same without the agreement, for the modes in which S is not asked."""
     own = [one for one in observed if one.mode == ALONE]
     return Calibration(*_cautious(own, regions, ("regressor", "confidence"), caution))
@@ -177,13 +175,17 @@ def check_writable(model_set: ModelSet) -> None:
 
 
 def claim(table: Path, model_set: ModelSet, maps: Sequence[str]) -> None:
-    """Note beside a table which networks and label maps it is of; `OptionsError` where they are others."""
+    """Note beside a table which networks, rules and label maps it is of; `OptionsError` where they are others."""
     networks = {name: role.verify().sha256 for name, role in sorted(model_set.roles.items())}
-    mine, path = {"networks": networks, "maps": list(maps)}, table.with_suffix(".json")
+    mine = {
+        "columns": list(COLUMNS), "networks": networks, "postprocessing": asdict(model_set.postprocessing),
+        "maps": list(maps),
+    }  # fmt: skip
+    path = table.with_suffix(".json")
     if path.is_file():
         if json.loads(path.read_text(encoding="utf-8")) != mine:
             raise OptionsError(
-                f"{table} holds what other networks did, or other label maps; give another folder with --out."
+                f"{table} holds what other networks or rules made, or other label maps; give another folder with --out."
             )
         return
     partial = path.with_name(f".{path.name}.part")

@@ -11,6 +11,8 @@ TABLE = "observed.csv"
 PRESETS = ("fast", "degraded")
 MAPS = [f"{number:02d}" for number in range(1, 17)]
 """Training and validation: two anatomies alone would give their own scores, not those of people."""
+CAUTION = 0.75
+"""A bad region that passes costs more than a good one that is looked at."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,9 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help=f"folder for the table, {TABLE}")
     parser.add_argument("--scans", type=int, default=60, help="how many with each seed (default: 60)")
     parser.add_argument("--seed", type=int, nargs="+", default=[1], help="one or more (default: 1)")
-    parser.add_argument("--caution", type=float, default=0.75, metavar="SHARE",
-                        help="share of the regions that are to be at least as good as their score says (default: "
-                        "0.75; 0.5: right on average)")  # fmt: skip
+    parser.add_argument("--caution", type=float, default=CAUTION, metavar="SHARE",
+                        help="share of the observed regions that are to reach their score (default: "
+                        f"{CAUTION:g}; 0.5: as many above it as below)")  # fmt: skip
     parser.add_argument("--backend", choices=("tensorflow", "torch", "jax"), help="default: the one that sees a GPU")
     parser.add_argument("--device", default="auto", help="auto, cpu, gpu or gpu:N (default: auto)")
     parser.add_argument("--threads", type=int, help="CPU threads (default: all)")

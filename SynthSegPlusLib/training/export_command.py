@@ -34,6 +34,12 @@ def run(args: argparse.Namespace) -> int:
 
     if not 0 <= args.segmenter_share <= 1:
         raise OptionsError(f"--segmenter-share is {args.segmenter_share:g}; it is a share from 0 to 1.")
+    named = {one.partition("=")[0] for one in args.weights}
+    if args.segmenter_share and not named >= {"segmenter", "tissue", "denoiser", "structure"}:
+        raise OptionsError(
+            "--segmenter-share is of robust mode, which needs segmenter, tissue, denoiser and structure; name their "
+            "weights, or leave it out."
+        )
     roles, configs = [], {}
     for one in args.weights:
         role, _, file = one.partition("=")

@@ -59,6 +59,16 @@ def test_robust_minus_single_is_paired_by_scan():
     assert found["degraded", "robust - fast", "share of scans where robust is better"] == (1.0, 3)
 
 
+def test_the_cascade_without_s_is_compared_with_s_too():
+    values = {"robust": 0.8, "cascade": 0.75, "fast": 0.7}
+    dice = [dice_row(scan, mode, value, part="degraded") for scan in "abc" for mode, value in values.items()]
+    found = found_in(summary(dice, [scan_row("a", mode, "degraded") for mode in values]))
+    mean = "Dice of structures per scan: mean"
+    gains = {pair: found["degraded", pair, mean][0] for part, pair, what in found if what == mean}
+    assert gains == pytest.approx({"robust - cascade": 0.05, "robust - fast": 0.1, "cascade - fast": 0.05})
+    assert found["degraded", "cascade - fast", "share of scans where cascade is better"] == (1.0, 3)
+
+
 def test_quality_is_judged_as_the_goals_say():
     pairs = [(0.9, 0.8), (0.6, 0.75), (0.5, 0.4), (0.7, 0.55), (0.6, 0.65)]  # predicted, true
     dice = [dice_row("a", "robust", true, "region", f"r{number}", score=str(score), estimate="0.9")
@@ -117,15 +127,17 @@ def test_each_structure_has_its_mean_and_spread():
                      "mean": "0.7000", "std": "0.1000", "n": "2"}]  # fmt: skip
 
 
-def test_tables_with_everything_give_every_figure_and_empty_ones_none(tmp_path):
+@pytest.mark.parametrize("modes", [("robust", "fast"), ("robust", "cascade", "fast")])
+def test_tables_with_everything_give_every_figure_and_empty_ones_none(tmp_path, modes):
     assert draw_figures(tmp_path, [], []) == []
     dice, scans = [], []
     for part in ("synthetic", "degraded", "real"):
         for number in range(3):
-            for mode in ("robust", "fast"):
+            for mode in modes:
                 name, value = f"{part}{number}", 0.5 + 0.1 * number
                 dice.append(dice_row(name, mode, value, part=part))
                 scores = {"score": str(value), "estimate": "0.9"}
+                scores |= {"regressor": "0.7", "confidence": "0.8", "agreement": "0.9"} if "cascade" in modes else {}
                 dice.append(dice_row(name, mode, value, "region", "hippocampus", part, **scores))
                 volumes = {f"{what}{kind}_mm3": str(1000 + 100 * number) for what in ("", "true_")
                            for kind in ("icv", "hippocampus", "ventricles")}  # fmt: skip
@@ -135,6 +147,9 @@ def test_tables_with_everything_give_every_figure_and_empty_ones_none(tmp_path):
         "degraded", "dice_by_spacing", "dice_by_structure", "icv", "quality", "real_scans"]  # fmt: skip
     for path in written:
         assert imread(path)[..., :3].std() > 0.02  # something is drawn
+    sizes = {path.stem: imread(path).shape[1] for path in written}
+    # A panel for every witness, and for every pair.
+    assert (sizes["quality"] > 2000, sizes["degraded"] > 1300) == (("cascade" in modes),) * 2
 
 
 def test_strips_are_joined_in_order_eight_to_a_sheet(tmp_path):

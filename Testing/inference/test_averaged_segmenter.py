@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 
 import numpy as np
 import pytest
@@ -12,12 +11,14 @@ from SynthSegPlusLib.commands._engine import Choice
 from SynthSegPlusLib.commands._estimate import Grids, operations, work_of
 from SynthSegPlusLib.contract import ModelError, SegmentOptions
 from SynthSegPlusLib.inference import ModelSet, Segmenter
+from SynthSegPlusLib.inference._cascade import Cascade
 from SynthSegPlusLib.inference._memory import needed_memory
-from SynthSegPlusLib.labels import structures
+from SynthSegPlusLib.inference._rules import Calibration
 from SynthSegPlusLib.volume import conform
+from Testing.inference.test_engine import mirrored, swapped
+from Testing.inference.test_flipped_cascade import make_lopsided
 from Testing.inference.tiny import NETWORKS, scan, write_tiny_set
 
-TABLE = structures("2.0")
 RULE = {"intercept": [0.1] * 10, "regressor": [0.5] * 10, "agreement": [0.2] * 10,
         "confidence": [0.1] * 10}  # fmt: skip
 STAGE = "Segmentation (S)"
@@ -71,16 +72,73 @@ def test_quality_is_told_by_what_either_says_alone(tmp_path):
     assert averaged["regressor"] != alone["regressor"]  # R looks at the mean
 
 
-def test_with_the_mirror_image_a_mirrored_scan_gives_the_mirrored_result(tmp_path):
-    models = a_set(tmp_path / "mean", 0.5)
-    values = json.loads((models.folder / "model_set.json").read_text())
-    values["postprocessing"]["flip_cascade"] = True
-    (models.folder / "model_set.json").write_text(json.dumps(values))
-    both, _ = posteriors(ModelSet.load(models.folder))
-    one, _ = posteriors(models)
-    # The tiny networks have no side of their own, so that the mean with the mirror image changes nothing.
-    assert np.allclose(both, one, atol=1e-4)
-    assert np.allclose(both, both[::-1][..., TABLE.partners], atol=0.2) is False
+def test_scores_are_made_of_every_part_in_their_stages(tmp_path):
+    said = []
+    models = a_set(tmp_path / "mean", 0.5, rule=RULE)
+    segmenter = Segmenter(models, mode="robust", device="cpu", quality=True)
+    found = segmenter.segment(scan(), progress=lambda *values: said.append(values))
+    parts = found.record["quality_parts"]
+    assert set(parts) == {"regressor", "confidence", "agreement"}
+    for region in found.quality.regions:
+        part = {name: values[region.name] for name, values in parts.items()}
+        expected = 0.1 + 0.5 * part["regressor"] + 0.1 * part["confidence"] + 0.2 * part["agreement"]
+        assert region.score == pytest.approx(np.clip(expected, 0, 1))
+    assert tuple(dict.fromkeys(stage for stage, _, _ in said)) == segmenter.stage_names
+    assert found.record["model_set"]["segmenter_share"] == 0.5
+    # Where S is no part of the structures, it is asked for its opinion apart.
+    other = Segmenter(models, mode="s1-s2", device="cpu", quality=True)
+    assert "Second opinion (S)" in other.stage_names
+    record = other.segment(scan()).record
+    assert set(record["quality_parts"]) == {"regressor", "confidence", "agreement"}
+    assert "segmenter_share" not in record["model_set"]
+
+
+@pytest.mark.parametrize("flips", [True, False])
+def test_s_is_averaged_with_its_mirror_image_as_the_cascade_is(tmp_path, flips):
+    models = a_set(tmp_path / "lopsided", 1.0)
+    make_lopsided(models.folder, ["segmenter"])
+    rules = dataclasses.replace(models.postprocessing, flip_cascade=flips)
+    models = dataclasses.replace(ModelSet.load(models.folder), postprocessing=rules)
+    labels, mirror = (
+        Segmenter(models, mode="robust", device="cpu").segment(volume).labels.data
+        for volume in (scan(), mirrored(scan()))
+    )
+    assert len(np.unique(labels)) > 3
+    different = (swapped(mirror) != labels[::-1]).mean()
+    assert different < 1e-3 if flips else different > 0.01
+
+
+def test_confidence_begins_anew_with_a_network_that_does(tmp_path, monkeypatch):
+    models = a_set(tmp_path / "mean", 0.0, rule=RULE)
+    expected = Segmenter(models, mode="robust", device="cpu", quality=True).segment(scan()).record["quality_parts"]
+    original, calls = Cascade._collect, []
+
+    def twice(cascade, slabs):
+        """As after a device that failed midway: some slabs were counted already."""
+        slabs = list(slabs)
+        calls.append(len(slabs))
+        original(cascade, iter(slabs))
+        return original(cascade, iter(slabs))
+
+    monkeypatch.setattr(Cascade, "_collect", twice)
+    found = Segmenter(models, mode="robust", device="cpu", quality=True).segment(scan()).record["quality_parts"]
+    assert calls
+    assert found == expected
+
+
+@pytest.mark.parametrize("mode", ["s-d", "s1-s2-d"])
+def test_confidence_is_the_networks_own_not_d_s(tmp_path, mode):
+    models = a_set(tmp_path / "set", 0.0, rule=RULE)
+    alone = dataclasses.replace(
+        models, quality=dataclasses.replace(models.quality, alone=Calibration((0.1,) * 10, (0.5,) * 10, (0.1,) * 10))
+    )
+    before = {"s-d": "fast", "s1-s2-d": "s1-s2"}[mode]
+    corrected, plain = (
+        Segmenter(alone, mode=one, device="cpu", quality=True).segment(scan()).record["quality_parts"]["confidence"]
+        for one in (mode, before)
+    )
+    # Labels that D moved have less of the network's posterior; with D's own certainty all would be near 1.
+    assert sum(corrected.values()) < sum(plain.values())
 
 
 def test_roles_run_in_their_order_and_without_s_the_cascade_is_alone(tmp_path):
@@ -119,7 +177,7 @@ def test_memory_counts_both_posteriors(tmp_path):
     for share in (0.0, 0.5):
         models = a_set(tmp_path / str(share), share)
         needs.append(needed_memory(models, models.needed_roles(options), options, conformed))
-    assert needs[1] > needs[0] + 0.5 * conformed.image.size * len(TABLE) * 4
+    assert needs[1] > needs[0] + 0.5 * conformed.image.size * 33 * 4
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.5, "half"])

@@ -16,14 +16,19 @@ from Testing.inference.tiny import scan, write_tiny_set
 def lopsided(folder, flip_cascade):
     """A tiny set whose S1, S2 and S3 prefer one side."""
     write_tiny_set(folder, postprocessing={"foreground_threshold": 0.25, "flip_cascade": flip_cascade})
-    for role in ("tissue", "structure", "parcellation"):
+    make_lopsided(folder, ["tissue", "structure", "parcellation"])
+    return ModelSet.load(folder)
+
+
+def make_lopsided(folder, roles):
+    """Let the networks of these roles prefer one side."""
+    for role in roles:
         with h5py.File(folder / f"{role}.h5", "r+") as file:
             names = []
             file.visit(lambda name, names=names: names.append(name) if name.endswith("kernel:0") else None)
             for name in names:
                 kernel = file[name][()]
                 file[name][...] = kernel * (1 + 0.3 * np.random.default_rng(3).standard_normal(kernel.shape))
-    return ModelSet.load(folder)
 
 
 def labels_and_volumes(models, volume, mode):

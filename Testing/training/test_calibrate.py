@@ -59,7 +59,7 @@ def observed(count, of=lambda r, c, a: 0.1 + 0.5 * r + 0.2 * c + 0.3 * a, mode="
 
 
 def test_a_linear_truth_is_found_again():
-    found = fit(observed(20), REGIONS)
+    found = fit(observed(20), REGIONS, 0.5)
     assert found.intercept == pytest.approx([0.1] * 10, abs=1e-3)
     assert found.regressor == pytest.approx([0.5] * 10, abs=1e-3)
     assert found.confidence == pytest.approx([0.2] * 10, abs=1e-3)
@@ -68,15 +68,15 @@ def test_a_linear_truth_is_found_again():
 
 def test_where_s_is_not_asked_the_scores_of_that_mode_are_fitted_without_it():
     alone = observed(20, lambda r, c, a: 0.1 + 0.6 * r + 0.2 * c, mode="fast")
-    found = fit_alone([*alone, *observed(20)], REGIONS)
+    found = fit_alone([*alone, *observed(20)], REGIONS, 0.5)
     assert found.intercept == pytest.approx([0.1] * 10, abs=1e-3)
     assert found.regressor == pytest.approx([0.6] * 10, abs=1e-3)
     assert found.confidence == pytest.approx([0.2] * 10, abs=1e-3)
-    assert fit([*alone, *observed(20)], REGIONS) == fit(observed(20), REGIONS)
+    assert fit([*alone, *observed(20)], REGIONS, 0.5) == fit(observed(20), REGIONS, 0.5)
 
 
 def test_no_part_counts_against_the_truth():
-    found = fit(observed(80, lambda r, c, a: 0.5 - 0.4 * r + 0.3 * a), REGIONS)
+    found = fit(observed(80, lambda r, c, a: 0.5 - 0.4 * r + 0.3 * a), REGIONS, 0.5)
     assert max(found.regressor) == 0
     assert min(found.agreement) > 0.1
 
@@ -95,18 +95,18 @@ def test_a_cautious_score_is_reached_by_the_share_that_was_asked_for():
                   for one in own]  # fmt: skip
         reached = np.mean([one.dice >= score for one, score in zip(own, scores, strict=True)])
         assert reached == pytest.approx(0.9, abs=0.01)
-    assert fit(seen, REGIONS).intercept < even.intercept
+    assert np.less(fit(seen, REGIONS, 0.75).intercept, even.intercept).all()
 
 
 def test_too_few_scans_are_refused():
     with pytest.raises(OptionsError, match="9 scans were observed"):
-        fit(observed(9), REGIONS)
+        fit(observed(9), REGIONS, 0.5)
 
 
 def test_scores_that_are_no_numbers_do_not_count():
     unknown = [Observed("robust", 1, 20, "fast", region, float("nan"), 0.9, 0.9, 0.1) for region in REGIONS]
     spoiled = [*observed(20), *unknown]
-    assert fit(spoiled, REGIONS) == fit(observed(20), REGIONS)
+    assert fit(spoiled, REGIONS, 0.5) == fit(observed(20), REGIONS, 0.5)
 
 
 def test_true_dice_is_of_regions_and_zero_for_what_both_lack():
@@ -154,7 +154,7 @@ def test_an_interrupted_collection_goes_on_and_every_tenth_scan_shows_no_head(ti
 
 
 def test_a_calibrated_set_loads_and_scores_by_its_rule(tiny):
-    opinion, alone = fit(observed(12), REGIONS), fit_alone(observed(12, mode="fast"), REGIONS)
+    opinion, alone = fit(observed(12), REGIONS, 0.5), fit_alone(observed(12, mode="fast"), REGIONS, 0.5)
     made = write_calibration(tiny, opinion, alone)
     assert (made.quality.second_opinion, made.quality.alone) == (opinion, alone)
     assert max(asking(made).quality.second_opinion.agreement) == 0
@@ -167,6 +167,9 @@ def test_a_table_of_other_networks_or_maps_is_refused(tiny, tmp_path):
     made, table = ModelSet.load(tiny), tmp_path / "observed.csv"
     claim(table, made, ["15"])
     claim(table, made, ["15"])
+    rules = dataclasses.replace(made.postprocessing, segmenter_share=0.5)
+    with pytest.raises(OptionsError, match="other networks or rules"):
+        claim(table, dataclasses.replace(made, postprocessing=rules), ["15"])
     with pytest.raises(OptionsError, match="another folder"):
         claim(table, made, ["16"])
     other = write_tiny_set(tmp_path / "other")

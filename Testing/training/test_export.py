@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from SynthSegPlusLib.cli import main
+from SynthSegPlusLib.commands.models import describe
 from SynthSegPlusLib.contract.errors import ModelError, OptionsError
 from SynthSegPlusLib.networks import build_regressor, build_unet, load_network, save_weights
 from SynthSegPlusLib.training.export import TrainedRole, sha256, within_half, write_model_set
@@ -36,6 +38,28 @@ def test_a_trained_cascade_becomes_a_model_set_that_runs_every_mode(tmp_path, tr
     assert made.quality.grid == (32, 32, 32)
     for role in made.roles.values():
         assert role.verify().sha256 == sha256(role.path)
+
+
+def test_the_share_of_s_goes_into_the_set(tmp_path, trained):
+    made = write_model_set(tmp_path / "set", trained, name="toy", title="Toy", description="", segmenter_share=0.25)
+    assert made.postprocessing.segmenter_share == 0.25
+    assert made.averages_segmenter("robust")
+    assert "robust    75% the cascade's posteriors, 25% those of the single network" in describe(made)
+    plain = write_model_set(tmp_path / "plain", trained, name="toy", title="Toy", description="")
+    assert not plain.averages_segmenter("robust")
+    assert "posteriors" not in describe(plain)
+
+
+@pytest.mark.parametrize(
+    ("share", "weights", "message"),
+    [("1.5", ["segmenter=s.h5"], "share from 0 to 1"), ("0.5", ["tissue=t.h5", "structure=s.h5"], "robust mode")],
+)
+def test_a_share_of_s_that_cannot_be_is_refused(tmp_path, capsys, share, weights, message):
+    out = tmp_path / "set"
+    command = ["export", "--out", str(out), "--name", "toy", "--configs", "cpu_2mm", "--segmenter-share", share]
+    assert main([*command, "--weights", *weights]) == 2
+    assert message in capsys.readouterr().err
+    assert not out.exists()
 
 
 def test_half_precision_weights_predict_what_the_trained_ones_do(tmp_path, trained):

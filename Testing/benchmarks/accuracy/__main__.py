@@ -55,8 +55,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--scans", type=Path, help="folder of real scans; without it none")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--models", help="model set (default: the one that is found)")
-    parser.add_argument("--modes", nargs="+", choices=tuple(TITLES), help="default: all variants of the paper; "
-                        "on strongly degraded scans and in the contrast series robust and fast")  # fmt: skip
+    parser.add_argument("--modes", nargs="+", choices=tuple(TITLES), help="default: all variants that the set "
+                        "has; on strongly degraded scans and contrast series robust, cascade, fast")  # fmt: skip
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=[part for part in PARTS if part != "degraded"])
     parser.add_argument("--degraded", action="store_const", dest="parts", const=["degraded"],
                         help="the same as --parts degraded")  # fmt: skip

@@ -79,7 +79,7 @@ def claim(out: Path, model_set: ModelSet) -> None:
     for part in ("second_opinion", "alone"):
         rule = getattr(model_set.quality, part)
         if rule is not None:
-            mine[part] = {name: list(values) for name, values in vars(rule).items()}
+            mine[part] = {name: list(values) for name, values in vars(rule).items() if values}
     if model_set.averages_segmenter("robust"):
         mine["segmenter_share"] = model_set.postprocessing.segmenter_share
     path = out / SETTINGS

@@ -25,7 +25,7 @@ CASCADE = "cascade"
 ORDER = ("fast", "s-d", "default", CASCADE, "robust", "s1-s2", "s1-s2-d")
 """Modes in the order in which the last posteriors of a network are those that the next mode needs."""
 TITLES = {
-    "robust": "S1-D-S2 (robust)", CASCADE: "S1-D-S2 without S", "s1-s2": "S1-S2", "fast": "S", "s-d": "S-D",
+    "robust": "robust", CASCADE: "S1-D-S2 without S", "s1-s2": "S1-S2", "fast": "S", "s-d": "S-D",
     "s1-s2-d": "S1-S2-D", "default": "S, mirrored (default)",
 }  # fmt: skip
 SCORED = ("robust", "fast", "default")
