@@ -94,6 +94,10 @@ class Anatomy:
     lesion_spacing: float = 8.0
     hippocampi: float = 0.0
     hippocampi_volume: Range = (0.45, 1.2)  # times their own; the same on both sides in half of the scans
+    amygdalae: float = 0.0
+    amygdalae_volume: Range = (0.4, 1.2)  # likewise
+    horns: float = 0.0
+    horns_mm3: Range = (0.0, 2500.0)  # what an inferior lateral ventricle gains; likewise
     strip_skull: float = 0.0
     strip_csf: float = 0.0
 
@@ -147,6 +151,7 @@ _FAST = GeneratorConfig(
     acquisition=Acquisition(
         full=0.25, isotropic=0.35, truly_isotropic=True, noise=(0.0, 0.04), noise_probability=0.9, partial_view=0.1,
     ),
+    # Amygdalae and horns are off: no ablation has shown yet what they are good for.
     anatomy=Anatomy(ventricles=0.25, cortex=0.25, lesions=0.25, hippocampi=0.25, strip_skull=0.35, strip_csf=0.3),
 )  # fmt: skip
 _DEGRADED = replace(

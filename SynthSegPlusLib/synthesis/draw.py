@@ -34,6 +34,8 @@ class Draw:
     lesion_field: np.ndarray | None
     lesion_threshold: float
     hippocampi: tuple[float, float]
+    amygdalae: tuple[float, float]
+    horns_mm3: tuple[float, float]
     strip_skull: bool
     strip_csf: bool
     contrast: str
@@ -82,20 +84,38 @@ def draw(config: GeneratorConfig, label_map: LabelMap, seed: int | list[int]) ->
     noise_seeds = (int(rng.integers(_MAX_SEED)), int(rng.integers(_MAX_SEED)))
     return Draw(
         seed if isinstance(seed, int) else seed[-1], affine, centre, elastic if elastic_std > 0 else None, flip,
-        ventricles, cortex, lesion_field, lesion_threshold, draw_hippocampi(anatomy, seed), strip_skull,
-        strip_csf, contrast, means, stds, bias, log_gamma, spacing, sigma, noise_std, view, noise_seeds,
+        ventricles, cortex, lesion_field, lesion_threshold, draw_hippocampi(anatomy, seed),
+        draw_amygdalae(anatomy, seed), draw_horns(anatomy, seed), strip_skull, strip_csf, contrast, means, stds, bias,
+        log_gamma, spacing, sigma, noise_std, view, noise_seeds,
     )  # fmt: skip
 
 
 def draw_hippocampi(config: Anatomy, seed: int | list[int]) -> tuple[float, float]:
-    """Factors of the left and right hippocampal volume.
+    """Factors of the left and right hippocampal volume; 1 where they stay as they are."""
+    return _both_sides(config.hippocampi, config.hippocampi_volume, 1.0, seed, 2)
+
+
+def draw_amygdalae(config: Anatomy, seed: int | list[int]) -> tuple[float, float]:
+    """Factors of the left and right amygdala's volume; 1 where they stay as they are."""
+    return _both_sides(config.amygdalae, config.amygdalae_volume, 1.0, seed, 3)
+
+
+def draw_horns(config: Anatomy, seed: int | list[int]) -> tuple[float, float]:
+    """Volume (mm3) that the left and the right inferior lateral ventricle gain; 0 where they stay as they are."""
+    return _both_sides(config.horns, config.horns_mm3, 0.0, seed, 4)
+
+
+def _both_sides(
+    probability: float, limits: Range, otherwise: float, seed: int | list[int], stream: int
+) -> tuple[float, float]:
+    """One value a side, the same in half of the scans.
 
     Random numbers of their own: a scan drawn without this step is the same scan otherwise.
     """
-    rng = np.random.default_rng([*np.atleast_1d(seed), 2])
-    if rng.random() >= config.hippocampi:
-        return 1.0, 1.0
-    left, right = rng.uniform(*config.hippocampi_volume, 2)
+    rng = np.random.default_rng([*np.atleast_1d(seed), stream])
+    if rng.random() >= probability:
+        return otherwise, otherwise
+    left, right = rng.uniform(*limits, 2)
     return float(left), float(left if rng.random() < 0.5 else right)
 
 

@@ -21,7 +21,14 @@ from SynthSegPlusLib.synthesis.intensity import (
 )
 from SynthSegPlusLib.synthesis.interpolation import sample_nearest
 from SynthSegPlusLib.synthesis.label_maps import LabelMap, label_space
-from SynthSegPlusLib.synthesis.morphology import add_lesions, enlarge_ventricles, resize_hippocampi, thin_cortex
+from SynthSegPlusLib.synthesis.morphology import (
+    add_lesions,
+    enlarge_ventricles,
+    resize_amygdalae,
+    resize_hippocampi,
+    thin_cortex,
+    widen_horns,
+)
 
 CEREBRAL_CORTEX = (3, 42)
 
@@ -91,6 +98,10 @@ class Generator:
         labels = thin_cortex(labels, drawn.cortex_mm, voxel)
         if drawn.hippocampi != (1.0, 1.0):
             labels = resize_hippocampi(labels, drawn.hippocampi, voxel)
+        if drawn.amygdalae != (1.0, 1.0):
+            labels = resize_amygdalae(labels, drawn.amygdalae, voxel)
+        if drawn.horns_mm3 != (0.0, 0.0):
+            labels = widen_horns(labels, drawn.horns_mm3, voxel)
         if drawn.lesion_field is not None:
             labels = add_lesions(labels, drawn.lesion_field, drawn.lesion_threshold, voxel)
         labels = strip(labels, drawn.strip_skull, drawn.strip_csf)

@@ -1,4 +1,4 @@
-"""Anatomy beyond the training maps: wider ventricles, other cortex and hippocampi, white-matter lesions.
+"""Anatomy beyond the training maps: wider ventricles, other cortex, hippocampi and amygdalae, white-matter lesions.
 
 Labels are positions in the generation table, integer [x, y, z]. A structure grows by d mm where the blurred mask of it
 exceeds the value that a Gaussian edge has at distance d: smooth, sub-voxel, and three matrix products on any backend.
@@ -24,14 +24,7 @@ _LESION = {2: 25, 41: 57}
 _CORTEX = (3, 42)
 
 
-class _Side(NamedTuple):
-    hippocampus: int
-    amygdala: int
-    ventricle: int
-    room: tuple[int, ...]
-
-
-_HIPPOCAMPI = (_Side(17, 18, 5, (2, 5)), _Side(53, 54, 44, (41, 44)))
+_AMYGDALAE, _HIPPOCAMPI, _HORNS, _WHITE_MATTER = (18, 54), (17, 53), (5, 44), (2, 41)
 _CSF = 24
 
 
@@ -85,6 +78,15 @@ def thin_cortex(labels: Any, distance: float, voxel: float) -> Any:
     return _relabel(labels, ops.logical_and(ops.logical_not(is_left), near_right > threshold), {_CSF: right}, space)
 
 
+class _Nucleus(NamedTuple):
+    """A structure of one side, what lies against it and counts as inside, what fills and what yields its room."""
+
+    own: int
+    beside: int
+    filler: int
+    room: tuple[int, ...]
+
+
 def resize_hippocampi(labels: Any, factors: tuple[float, float], voxel: float) -> Any:
     """Left and right hippocampus get ``factors`` times as many voxels (1 leaves a side as it is).
 
@@ -92,23 +94,70 @@ def resize_hippocampi(labels: Any, factors: tuple[float, float], voxel: float) -
     temporal atrophy; the amygdala counts as inside, so that nothing opens between the two. A larger one takes the
     nearest voxels of white matter and inferior lateral ventricle of its side.
     """
+    for sides, factor in zip(zip(_HIPPOCAMPI, _AMYGDALAE, _HORNS, _WHITE_MATTER, strict=True), factors, strict=True):
+        own, amygdala, horn, white = sides
+        labels = _resize(labels, _Nucleus(own, amygdala, horn, (white, horn)), factor, voxel)
+    return labels
+
+
+def resize_amygdalae(labels: Any, factors: tuple[float, float], voxel: float) -> Any:
+    """Left and right amygdala get ``factors`` times as many voxels (1 leaves a side as it is).
+
+    As `resize_hippocampi`, but white matter fills what a smaller one leaves.
+    """
+    for sides, factor in zip(zip(_AMYGDALAE, _HIPPOCAMPI, _HORNS, _WHITE_MATTER, strict=True), factors, strict=True):
+        own, hippocampus, horn, white = sides
+        labels = _resize(labels, _Nucleus(own, hippocampus, white, (white, horn)), factor, voxel)
+    return labels
+
+
+def _resize(labels: Any, nucleus: _Nucleus, factor: float, voxel: float) -> Any:
     from keras import ops
 
     space = label_space()
-    for side, factor in zip(_HIPPOCAMPI, factors, strict=True):
-        own = space.members(side.hippocampus)
-        body = ops.take(ops.convert_to_tensor(own), labels, axis=0)
-        count = int(ops.convert_to_numpy(ops.sum(ops.cast(body, "int32"))))
-        change = round((factor - 1) * count)
-        if change < 0:
-            depth = closeness(labels, space.members(side.hippocampus, side.amygdala), voxel)
-            lost = _highest(ops.where(body, 1 - depth, -1.0), -change)
-            labels = _relabel(labels, lost, {side.hippocampus: side.ventricle}, space)
-        elif change > 0:
-            room = ops.take(ops.convert_to_tensor(space.members(*side.room)), labels, axis=0)
-            gained = _highest(ops.where(room, closeness(labels, own, voxel), -1.0), change)
-            labels = ops.where(gained, space.position(side.hippocampus), labels)
+    own = space.members(nucleus.own)
+    body = ops.take(ops.convert_to_tensor(own), labels, axis=0)
+    change = round((factor - 1) * _count(body))
+    if change < 0:
+        depth = closeness(labels, space.members(nucleus.own, nucleus.beside), voxel)
+        lost = _highest(ops.where(body, 1 - depth, -1.0), -change)
+        labels = _relabel(labels, lost, {nucleus.own: nucleus.filler}, space)
+    elif change > 0:
+        labels = _grow(labels, nucleus.own, nucleus.room, change, voxel)
     return labels
+
+
+def widen_horns(labels: Any, volumes: tuple[float, float], voxel: float) -> Any:
+    """The left and right inferior lateral ventricle take ``volumes`` mm3 of what is nearest to them.
+
+    White matter, hippocampus and amygdala of its side yield; a side that has no horn keeps none.
+    """
+    from keras import ops
+
+    space = label_space()
+    for sides, volume in zip(zip(_HORNS, _WHITE_MATTER, _HIPPOCAMPI, _AMYGDALAE, strict=True), volumes, strict=True):
+        horn, *room = sides
+        body = ops.take(ops.convert_to_tensor(space.members(horn)), labels, axis=0)
+        change = round(volume / voxel**3)
+        if change > 0 and _count(body):
+            labels = _grow(labels, horn, tuple(room), change, voxel)
+    return labels
+
+
+def _grow(labels: Any, own: int, room: tuple[int, ...], count: int, voxel: float) -> Any:
+    """The ``count`` voxels of the labels ``room`` that are nearest to the structure become it."""
+    from keras import ops
+
+    space = label_space()
+    may = ops.take(ops.convert_to_tensor(space.members(*room)), labels, axis=0)
+    gained = _highest(ops.where(may, closeness(labels, space.members(own), voxel), -1.0), count)
+    return ops.where(gained, space.position(own), labels)
+
+
+def _count(mask: Any) -> int:
+    from keras import ops
+
+    return int(ops.convert_to_numpy(ops.sum(ops.cast(mask, "int32"))))
 
 
 def _highest(values: Any, count: int) -> Any:

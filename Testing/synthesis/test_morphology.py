@@ -6,10 +6,17 @@ import numpy as np
 import pytest
 
 from SynthSegPlusLib.synthesis.config import Anatomy
-from SynthSegPlusLib.synthesis.draw import draw_hippocampi
+from SynthSegPlusLib.synthesis.draw import draw_amygdalae, draw_hippocampi, draw_horns
 from SynthSegPlusLib.synthesis.generator import flip_labels, strip
 from SynthSegPlusLib.synthesis.label_maps import label_space
-from SynthSegPlusLib.synthesis.morphology import add_lesions, enlarge_ventricles, resize_hippocampi, thin_cortex
+from SynthSegPlusLib.synthesis.morphology import (
+    add_lesions,
+    enlarge_ventricles,
+    resize_amygdalae,
+    resize_hippocampi,
+    thin_cortex,
+    widen_horns,
+)
 from Testing.synthesis.phantoms import numpy, phantom, tensor
 
 SPACE = label_space()
@@ -106,16 +113,71 @@ def test_a_hippocampus_grows_into_white_matter_and_temporal_horn_alone():
     assert set(before[(after == 53) & (before != 53)]) <= {41, 44}
 
 
-def test_hippocampal_factors_are_drawn_in_their_range_and_often_alike():
-    config = Anatomy(hippocampi=0.5, hippocampi_volume=(0.5, 1.2))
-    drawn = np.array([draw_hippocampi(config, [3, k]) for k in range(400)])
-    changed = drawn[(drawn != 1).any(1)]
+@pytest.mark.parametrize("factor", [0.4, 1.25])
+def test_an_amygdala_gets_the_asked_volume_and_trades_with_white_matter_and_horn(factor):
+    labels = tensor(mesial(), "int32")
+    changed = resize_amygdalae(labels, (1.0, factor), 1.0)
+    assert volumes(changed, 54) == pytest.approx(factor * volumes(labels, 54), abs=2)
+    assert np.array_equal(numpy(changed)[:24], numpy(labels)[:24])
+    before, after = SPACE.values[mesial()], SPACE.values[numpy(changed)]
+    others = set(after[before == 54]) if factor < 1 else set(before[after == 54])
+    assert others - {54} <= ({41} if factor < 1 else {41, 44})
+    assert volumes(changed, 53) == volumes(labels, 53)
+
+
+def test_a_temporal_horn_gains_the_asked_volume_from_what_lies_against_it():
+    labels = tensor(mesial(), "int32")
+    changed = widen_horns(labels, (0.0, 60.0), 1.0)
+    assert volumes(changed, 44) == pytest.approx(volumes(labels, 44) + 60, abs=2)
+    assert np.array_equal(numpy(changed)[:24], numpy(labels)[:24])
+    before, after = SPACE.values[mesial()], SPACE.values[numpy(changed)]
+    gained = (after == 44) & (before != 44)
+    assert set(before[gained]) <= {41, 53, 54}
+    assert 53 in before[gained]  # the hippocampus lies under it
+    horn, places = np.argwhere(before == 44), np.argwhere(gained)
+    assert np.abs(places[:, None] - horn[None]).max(-1).min(1).max() <= 2  # one shell after the other
+
+
+def test_a_horn_that_is_not_there_stays_away():
+    values = SPACE.values[mesial()]
+    values[values == 44] = 41
+    positions = np.full(SPACE.values.max() + 1, -1)
+    positions[SPACE.values] = np.arange(len(SPACE.values))
+    labels = tensor(positions[values], "int32")
+    assert np.array_equal(numpy(widen_horns(labels, (0.0, 60.0), 1.0)), numpy(labels))
+
+
+def test_voxel_size_counts_in_the_volume_of_a_horn():
+    labels = tensor(mesial(), "int32")
+    gained = volumes(widen_horns(labels, (320.0, 0.0), 2.0), 5) - volumes(labels, 5)
+    assert gained == pytest.approx(40, abs=8)  # 320 mm3 in voxels of 8; voxels that are equally near come together
+
+
+STEPS_OF_TWO_SIDES = {
+    "hippocampi": (draw_hippocampi, 1.0), "amygdalae": (draw_amygdalae, 1.0), "horns": (draw_horns, 0.0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("step", STEPS_OF_TWO_SIDES)
+def test_values_of_two_sides_are_drawn_in_their_range_and_often_alike(step):
+    draw_step, none = STEPS_OF_TWO_SIDES[step]
+    limits = {"horns": "horns_mm3"}.get(step, f"{step}_volume")
+    config = Anatomy(**{step: 0.5, limits: (0.5, 1.2)})
+    drawn = np.array([draw_step(config, [3, k]) for k in range(400)])
+    changed = drawn[(drawn != none).any(1)]
     assert 160 < len(changed) < 240
     assert changed.min() > 0.5
     assert changed.max() < 1.2
     assert 0.4 < (changed[:, 0] == changed[:, 1]).mean() < 0.6
-    assert draw_hippocampi(config, [3, 1]) == draw_hippocampi(config, [3, 1])
-    assert draw_hippocampi(Anatomy(), [3, 1]) == (1.0, 1.0)
+    assert draw_step(config, [3, 1]) == draw_step(config, [3, 1])
+    assert draw_step(Anatomy(), [3, 1]) == (none, none)
+
+
+def test_steps_of_two_sides_are_drawn_independently():
+    config = Anatomy(hippocampi=0.5, amygdalae=0.5, horns=0.5)
+    happens = np.array([[draw_step(config, [3, k]) != (none, none) for draw_step, none in STEPS_OF_TWO_SIDES.values()]
+                        for k in range(400)])  # fmt: skip
+    assert np.abs(np.corrcoef(happens.T) - np.eye(3)).max() < 0.15
 
 
 def test_lesions_lie_in_white_matter(labels):

@@ -22,15 +22,19 @@ import numpy as np
 from SynthSegPlusLib.evaluation import agreement, dice_of_labels
 from SynthSegPlusLib.labels import structures
 from SynthSegPlusLib.networks import choose_backend
+from SynthSegPlusLib.synthesis import generator_config
 from SynthSegPlusLib.training._allocator import keep_memory
 from SynthSegPlusLib.training.command import load
 from SynthSegPlusLib.training.config import TrainingConfig, training_config
 from Testing.benchmarks.recipes.learning import segmentations, train
 
 CHANGES: Mapping[str, tuple[int, ...]] = {
-    "ventricles": (4, 43), "cortex": (3, 42), "hippocampi": (17, 53), "lesions": (2, 41),
+    "ventricles": (4, 43), "cortex": (3, 42), "hippocampi": (17, 53), "amygdalae": (18, 54), "horns": (5, 44),
+    "lesions": (2, 41),
 }  # fmt: skip
 """Steps by their entry in the generator's ``anatomy``, and the structures that each changes."""
+SHARE = 0.25
+"""Of the scans, in which a step is made that the preset leaves off."""
 COLUMNS = ("step", "trained", "scans", "steps", "seed", "dice", "all_structures", "volume_r", "volume_bias")
 _TRAINED = ("with", "without")
 
@@ -46,10 +50,10 @@ class Found:
 
 
 def without(base: TrainingConfig, left_out: str | None, steps: int, seed: int) -> TrainingConfig:
-    """The configuration with one morphology step left out, or none."""
+    """The configuration with every morphology step, those that its preset leaves off too, but for one or none."""
     generator = dict(base.generator)
-    if left_out is not None:
-        generator["anatomy"] = {**generator.get("anatomy", {}), left_out: 0.0}
+    steps_on = {step: getattr(generator_config(generator).anatomy, step) or SHARE for step in CHANGES}
+    generator["anatomy"] = {**generator.get("anatomy", {}), **steps_on, **({} if left_out is None else {left_out: 0.0})}
     return training_config({**base.to_dict(), "generator": generator, "steps": steps, "seed": seed, "balance": 0})
 
 
