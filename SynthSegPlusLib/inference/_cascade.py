@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from SynthSegPlusLib.contract import SegmentOptions
+from SynthSegPlusLib.inference._appearance import CERTAIN, fit_appearance, strength_in
 from SynthSegPlusLib.inference._pool import NetworkPool
 from SynthSegPlusLib.inference._progress import Stages
 from SynthSegPlusLib.inference._smoothing import Slabs, smooth_slabs
@@ -46,7 +47,8 @@ class Segmented:
     of the networks' own posteriors, uint8 [X, Y, Z] on the padded working grid, before any postprocessing: what S3
     and R look at. corrected: tissue groups of D on the same grid, or None. opinions: where S's and S2's posteriors were
     averaged, the argmax of either alone (S2's, S's), like channels. confidence: Dice of the QC regions that the
-    posteriors expect, float64 [regions], where the set's scores are made of it.
+    posteriors expect (those at 1 mm where the scan's intensities had a say), float64 [regions], where the set's scores
+    are made of it.
     """
 
     soft: SoftLabels
@@ -240,14 +242,34 @@ class Cascade:
             shape = self.conformed.image.shape
             return SoftLabels.gather(slabs, shape, self.table, threshold, within, self._note)
         dense = self._dense(slabs)
-        self._note(slice(0, len(dense)), dense)
-        return SoftLabels.gather(self.on_output(dense), self.conformed.output_shape, self.table, threshold)
+        slabs = self.on_output(dense)
+        if self.rules.appearance:
+            self._channels[:] = dense.argmax(axis=-1)
+            slabs = self._seen(dense, slabs)
+        else:
+            self._note(slice(0, len(dense)), dense)
+        return SoftLabels.gather(slabs, self.conformed.output_shape, self.table, threshold)
 
     def on_output(self, posteriors: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
         """Posteriors [X, Y, Z, C] of a coarser working grid, on the output grid, a plane at a time."""
         for number, plane in enumerate(self.conformed.output_planes(posteriors)):
             self.stages.check()
             yield slice(number, number + 1), plane[None]
+
+    def _seen(self, dense: np.ndarray, slabs: Slabs) -> Slabs:
+        """Slabs on the output grid after what the scan's intensities say, which ``dense`` tells how to read."""
+        scan = self.conformed.scan_on_output()
+        strength = strength_in(self.rules.appearance, self.conformed.volume.spacing)
+        samples = self.conformed.sampled_from_output(scan)
+        found = fit_appearance(samples, dense, self.table, strength, self.conformed.resolution_mm)
+        bias = None if found is None else self.conformed.to_output(found.bias)
+        for planes, slab in slabs:
+            if found is not None and bias is not None:
+                slab = found.update(slab, scan[planes], bias[planes])
+            if self._confidence is not None:
+                rows = slab[slab[..., 0] < CERTAIN]
+                self._confidence.add(rows, rows.argmax(axis=-1).astype(np.uint8))
+            yield planes, slab
 
     def _note(self, planes: slice, slab: np.ndarray) -> None:
         self._channels[planes] = slab.argmax(axis=-1)

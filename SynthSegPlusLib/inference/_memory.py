@@ -18,6 +18,13 @@ MAPS_BYTES = 24
 """Bytes per voxel of the image, label maps and masks that live through a run."""
 
 
+APPEARANCE_BYTES = 12
+"""Bytes per voxel of the output grid, where the scan's intensities have a say: the scan at 1 mm, and its bias field."""
+
+FIT_BYTES = 500
+"""Bytes per voxel of the brain on the working grid, in which the appearance of the structures is fitted."""
+
+
 def needed_memory(model_set: ModelSet, roles: tuple[str, ...], options: SegmentOptions, conformed: Conformed) -> int:
     """Estimate of the memory in bytes at the most demanding stage, beyond what the process holds already."""
     grid = conformed.image.shape
@@ -31,6 +38,8 @@ def needed_memory(model_set: ModelSet, roles: tuple[str, ...], options: SegmentO
     dense = voxels * channels * FLOAT if is_dense else 0
     single = voxels * channels * FLOAT if averages else 0
     base = MAPS_BYTES * (voxels + output)
+    if rules.appearance:
+        base += APPEARANCE_BYTES * output + int(BRAIN_SHARE * voxels) * FIT_BYTES
     needs = []
     for role in roles:
         network = model_set.require(role).network

@@ -39,8 +39,10 @@ def describe_input(volume: Volume) -> dict[str, Any]:
 
 
 def describe_models(model_set: ModelSet, roles: tuple[str, ...], mode: str) -> dict[str, Any]:
-    """Which set, the checksums of the files that the run used, and S's share where structures are averaged with it."""
-    share = model_set.postprocessing.segmenter_share
+    """Which set, the checksums of the files that the run used, and the rules of the set that change structures: S's
+    share where they are averaged with it, and what intensities say.
+    """
+    share, strength = model_set.postprocessing.segmenter_share, model_set.postprocessing.appearance
     used = {name: model_set.require(name).verify() for name in roles}
     return {
         "name": model_set.name,
@@ -52,6 +54,7 @@ def describe_models(model_set: ModelSet, roles: tuple[str, ...], mode: str) -> d
         "working_resolution_mm": model_set.working_resolution_mm,
         "roles": {name: {"file": file.path.name, "sha256": file.sha256} for name, file in used.items()},
         **({"segmenter_share": share} if model_set.averages_segmenter(mode) else {}),
+        **({"appearance": strength} if strength else {}),
     }
 
 

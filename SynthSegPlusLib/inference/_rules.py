@@ -39,6 +39,9 @@ class Postprocessing:
     segmenter_share
         Robust mode: S's share in the mean of S's posteriors and S2's, 0 to 1. The paper's is 0, S2 alone; two small
         networks, trained apart, err less together than either does.
+    appearance
+        How much a voxel's own intensity says about its label, 0 to 1, where posteriors are brought from a coarser
+        working grid to 1 mm: the exponent of the likelihoods in a scan with voxels of 1 mm. The paper's is 0.
     foreground_threshold
         The largest component of voxels whose foreground probability exceeds this is kept.
     posterior_threshold
@@ -55,6 +58,7 @@ class Postprocessing:
     flip: Literal["scan", "padded", "none"] = "scan"
     flip_cascade: bool = False
     segmenter_share: float = 0.0
+    appearance: float = 0.0
     foreground_threshold: float = 0.25
     posterior_threshold: float = 0.2
     topology_threshold: float = 0.25
@@ -71,6 +75,7 @@ class Postprocessing:
             fields.text("flip", own.flip, ("scan", "padded", "none")),  # type: ignore[arg-type]
             fields.flag("flip_cascade", own.flip_cascade),
             fields.number("segmenter_share", own.segmenter_share, high=1.0),
+            fields.number("appearance", own.appearance, high=1.0),
             fields.number("foreground_threshold", own.foreground_threshold, high=1.0),
             fields.number("posterior_threshold", own.posterior_threshold, high=1.0),
             fields.number("topology_threshold", own.topology_threshold, high=1.0),

@@ -110,7 +110,7 @@ class RegionConfidence:
         self._labels, self._soft, self._both = np.zeros((3, len(regions)))
 
     def add(self, posteriors: np.ndarray, channels: np.ndarray) -> None:
-        """Count a slab: posteriors float [x, y, z, C], and the channels uint8 [x, y, z] that are its labels."""
+        """Count voxels: posteriors float [..., C], and the channels uint8 [...] that are their labels."""
         count = len(self._labels)
         regions, labels = posteriors.reshape(-1, posteriors.shape[-1]) @ self._of_region, self._region_of[channels]
         labels = labels.reshape(-1)

@@ -23,6 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--flip-cascade", action="store_true", help="average S1, S2, S3 with the mirror image")
     parser.add_argument("--segmenter-share", type=float, default=0.0, metavar="SHARE",
                         help="S's share in the structures of robust mode, 0 to 1 (default: 0)")  # fmt: skip
+    parser.add_argument("--appearance", type=float, default=0.0, metavar="STRENGTH",
+                        help="how much a voxel's intensity says about its label, 0 to 1, for networks that work on a "
+                             "grid coarser than 1 mm (default: 0)")  # fmt: skip
     parser.add_argument("--dtype", choices=("float16", "float32"), default="float16")
 
 
@@ -34,6 +37,8 @@ def run(args: argparse.Namespace) -> int:
 
     if not 0 <= args.segmenter_share <= 1:
         raise OptionsError(f"--segmenter-share is {args.segmenter_share:g}; it is a share from 0 to 1.")
+    if not 0 <= args.appearance <= 1:
+        raise OptionsError(f"--appearance is {args.appearance:g}; it is a strength from 0 to 1.")
     named = {one.partition("=")[0] for one in args.weights}
     if args.segmenter_share and not named >= {"segmenter", "tissue", "denoiser", "structure"}:
         raise OptionsError(
@@ -51,6 +56,8 @@ def run(args: argparse.Namespace) -> int:
     resolutions = {generator.resolution for generator in generators}
     if len(resolutions) > 1:
         raise OptionsError(f"The networks were trained at {sorted(resolutions)} mm; a set works at one resolution.")
+    if args.appearance and resolutions == {1.0}:
+        raise OptionsError("--appearance is for networks that work on a grid coarser than 1 mm; leave it out.")
     grid = generator_config(configs["quality"].generator).shape if "quality" in configs else (224, 224, 224)
     views = {_view(generator) for generator in generators}
     multiple = max(role_spec(role, config.network).multiple for role, config in configs.items())
@@ -58,7 +65,8 @@ def run(args: argparse.Namespace) -> int:
         args.out, roles, name=args.name, title=args.title or args.name, description=args.description,
         resolution=resolutions.pop(), grid=grid, multiple=multiple, rank=args.rank, dtype=args.dtype,
         view_mm=views.pop() if len(views) == 1 else None, flip_cascade=args.flip_cascade,
-        segmenter_share=args.segmenter_share, cell=configs["quality"].cell if "quality" in configs else 1,
+        segmenter_share=args.segmenter_share, appearance=args.appearance,
+        cell=configs["quality"].cell if "quality" in configs else 1,
     )  # fmt: skip
     print(f"{model_set.name}: {', '.join(model_set.roles)}; modes {', '.join(model_set.modes)}")
     return 0

@@ -128,6 +128,28 @@ class Conformed:
         partner = (box.start + box.stop - 1) - np.arange(array.shape[0])
         return np.take(array, np.clip(partner, 0, array.shape[0] - 1), axis=0)
 
+    def scan_on_output(self) -> np.ndarray:
+        """The scan on the output grid [R, A, S] before any change of intensity."""
+        return self.orientation.apply(whole_scan(self.volume, self.scheme, self.resampled))
+
+    def sampled_from_output(self, array: np.ndarray) -> np.ndarray:
+        """Values [n, X, Y, Z] of an array on the output grid in the voxels of the padded patch: the nearest ones.
+
+        Where a patch voxel's centre lies half way between two along x, both (n = 2), so that a mirrored scan gives
+        mirrored values; outside the scan those at its edge.
+        """
+        to_output = np.linalg.inv(self.output_affine) @ self.affine
+        places = [
+            to_output[axis, axis] * np.arange(side) + to_output[axis, 3] for axis, side in enumerate(self.image.shape)
+        ]
+        lower = [np.ceil(np.round(place, 3) - 0.5).astype(int) for place in places]
+        upper = np.floor(np.round(places[0], 3) + 0.5).astype(int)
+        found = []
+        for first in (lower[0], upper):
+            index = [np.clip(one, 0, side - 1) for one, side in zip((first, *lower[1:]), array.shape, strict=True)]
+            found.append(array[np.ix_(*index)])
+        return np.stack(found if (upper != lower[0]).any() else found[:1])
+
     def resampled_volume(self) -> Volume:
         """The scan on the output grid before any change of intensity, in the input's axis order (for --resample)."""
         data = whole_scan(self.volume, self.scheme, self.resampled)

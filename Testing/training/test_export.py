@@ -50,6 +50,22 @@ def test_the_share_of_s_goes_into_the_set(tmp_path, trained):
     assert "posteriors" not in describe(plain)
 
 
+def test_how_much_intensities_say_goes_into_the_set(tmp_path, trained):
+    made = write_model_set(
+        tmp_path / "set", trained, name="toy", title="Toy", description="", resolution=2.0, appearance=0.5
+    )
+    assert made.postprocessing.appearance == 0.5
+
+
+@pytest.mark.parametrize(("strength", "message"), [("1.5", "from 0 to 1"), ("0.5", "coarser than 1 mm")])
+def test_a_say_of_intensities_that_cannot_be_is_refused(tmp_path, capsys, strength, message):
+    out = tmp_path / "set"
+    command = ["export", "--out", str(out), "--name", "toy", "--configs", "gpu_1mm", "--appearance", strength]
+    assert main([*command, "--weights", "segmenter=s.h5"]) == 2
+    assert message in capsys.readouterr().err
+    assert not out.exists()
+
+
 @pytest.mark.parametrize(
     ("share", "weights", "message"),
     [("1.5", ["segmenter=s.h5"], "share from 0 to 1"), ("0.5", ["tissue=t.h5", "structure=s.h5"], "robust mode")],

@@ -82,14 +82,16 @@ def claim(out: Path, model_set: ModelSet) -> None:
             mine[part] = {name: list(values) for name, values in vars(rule).items() if values}
     if model_set.averages_segmenter("robust"):
         mine["segmenter_share"] = model_set.postprocessing.segmenter_share
+    if model_set.postprocessing.appearance:
+        mine["appearance"] = model_set.postprocessing.appearance
     path = out / SETTINGS
     if path.is_file():
         theirs = json.loads(path.read_text(encoding="utf-8"))
         if theirs != mine:
             raise OptionsError(
                 f"{out} holds numbers of the model set {theirs.get('model_set')!r} with other weights, another "
-                f"calibration or another share of S than {model_set.name!r} has now; give another folder for the "
-                f"results."
+                f"calibration or other rules of postprocessing than {model_set.name!r} has now; give another folder "
+                f"for the results."
             )
         return
     partial = path.with_suffix(".part")

@@ -1,0 +1,244 @@
+"""What the structures look like in one scan, and what a voxel's own intensity says about its label.
+
+Networks that work on a coarse grid know where structures lie, but not on which side of a border a voxel of the finer
+output grid is. The scan does: the posteriors tell which intensities each structure has in it, whatever its contrast,
+and Bayes' rule gives each voxel the labels that its intensity fits. This is the mixture model of Van Leemput et al.
+(IEEE Transactions on Medical Imaging 18, 1999; the bias field after Wells et al., 15, 1996), with the networks'
+posteriors in the place of an atlas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import gaussian_filter
+
+from SynthSegPlusLib.labels import LabelTable
+
+CSF = 24
+ITERATIONS = 5
+SEVERAL = 3
+"""Gaussians of the background and of the CSF about the brain, each of which is more than one thing."""
+FIELD_MM = 30.0
+"""Standard deviation of the Gaussian that makes the bias field smooth."""
+CERTAIN = 0.9999
+"""Voxels that are background with at least this posterior stay so."""
+RANGE = (0.5, 99.5)
+"""Percentiles of the brain's intensities that become 0 and 1."""
+
+_BACKGROUND = 0.99  # voxels that are this surely background have nothing to tell about the others
+_PRIOR_VOXELS = 100.0  # a variance counts as if this many voxels of _PRIOR_SHARE of the brain's variance had been seen
+_PRIOR_SHARE = 0.05
+_LEAST_VARIANCE = 4e-4
+_PRIOR_WEIGHT = 10.0
+_OUTLIER = 0.05  # density, per unit of intensity, of what no structure explains
+_LOWEST, _HIGHEST, _LEVELS = -0.75, 1.75, 1251
+_BLOCK = 2
+_PIECE = 8192
+
+
+@dataclass(frozen=True)
+class Appearance:
+    """How well every intensity fits every channel, in one scan.
+
+    factors: float32 [levels, channels], likelihoods to the power of the strength. bias: what the bias field adds to
+    normalised intensities, float32 [X, Y, Z] on the working grid. low, width: intensities (I - low) / width are
+    normalised.
+    """
+
+    factors: np.ndarray
+    bias: np.ndarray
+    low: float
+    width: float
+
+    def update(self, posteriors: np.ndarray, intensities: np.ndarray, bias: np.ndarray) -> np.ndarray:
+        """Posteriors float32 [..., C] after Bayes' rule, a new array.
+
+        intensities: of the scan, float [...]; bias: the field there, float [...]. What is surely background stays.
+        """
+        inside = np.flatnonzero(posteriors[..., 0] < CERTAIN)
+        out = np.array(posteriors)
+        flat = out.reshape(-1, out.shape[-1])
+        seen = (intensities.reshape(-1)[inside] - self.low) / self.width - bias.reshape(-1)[inside]
+        rows = flat[inside] * self.factors[_level(seen)]
+        total = rows.sum(axis=1, keepdims=True)
+        flat[inside] = np.divide(rows, total, out=rows, where=total > 0)  # padding has no posteriors at all
+        return out
+
+
+def strength_in(strength: float, spacing_mm: np.ndarray) -> float:
+    """Exponent of the likelihoods in a scan of this spacing (mm [3]).
+
+    Voxels of the output grid that were interpolated between the scan's own are not independent witnesses, and thick
+    slices mix tissues: ``strength`` is divided by the square root of the output voxels (1 mm3) in one of the scan.
+    """
+    return strength / float(np.sqrt(np.prod(np.maximum(spacing_mm, 1.0))))
+
+
+def fit_appearance(
+    intensities: np.ndarray, posteriors: np.ndarray, table: LabelTable, strength: float, voxel_mm: float
+) -> Appearance | None:
+    """Fit by expectation and maximisation; None where there is no brain, or nothing to see in it.
+
+    intensities: float32 [n, X, Y, Z], n samples of the scan in each voxel of the working grid. posteriors: float32
+    [X, Y, Z, C] of the channels of ``table``, sides sharing their appearance. strength: exponent of the likelihoods,
+    above 0 and up to 1 (`strength_in`). voxel_mm: of the working grid.
+    """
+    scale = _range_of(intensities, posteriors)
+    if scale is None:
+        return None
+    low, width = scale
+    classes = appearance_classes(table)
+    ground = posteriors[..., 0]
+    inside = np.flatnonzero((ground < _BACKGROUND) & (posteriors.sum(axis=-1) > 0.5))  # padding has none
+    of_class = np.eye(classes.max() + 1, dtype=np.float32)[classes]
+    prior = posteriors.reshape(-1, posteriors.shape[-1])[inside] @ of_class
+    prior = np.tile(prior, (len(intensities), 1))
+    seen = np.concatenate([(sample.reshape(-1)[inside] - low) / width for sample in intensities])
+    mixture = _Mixture.start(seen, prior, classes[0], classes[table.channel(CSF)])
+    grid = _Grid(posteriors.shape[:3], inside, len(intensities), voxel_mm)
+    bias = np.zeros(posteriors.shape[:3], np.float32)
+    for _ in range(ITERATIONS):
+        shown = seen - grid.at(bias)
+        shares = mixture.shares(shown, prior, strength)
+        mixture = mixture.refit(shown, shares)
+        bias = grid.smooth(*mixture.residual(seen, shares))
+    factors = (mixture.likelihoods()[1] + _OUTLIER) ** strength
+    return Appearance(factors[:, classes].astype(np.float32), bias, low, width)
+
+
+def appearance_classes(table: LabelTable) -> np.ndarray:
+    """Class of every channel, int [C]: a structure looks alike on both sides."""
+    return np.unique(np.minimum(np.arange(len(table)), table.partners), return_inverse=True)[1]
+
+
+def _range_of(intensities: np.ndarray, posteriors: np.ndarray) -> tuple[float, float] | None:
+    brain = posteriors[..., 1:].sum(axis=-1) > 0.5
+    if not brain.any():
+        return None
+    low, high = np.percentile(intensities[:, brain], RANGE)
+    return (float(low), float(high - low)) if high > low else None
+
+
+def _level(values: np.ndarray) -> np.ndarray:
+    """Number of the level, int32, of normalised intensities."""
+    step = (_HIGHEST - _LOWEST) / (_LEVELS - 1)
+    return np.clip(np.round((values - _LOWEST) / step), 0, _LEVELS - 1).astype(np.int32)
+
+
+@dataclass(frozen=True)
+class _Mixture:
+    """Gaussians of normalised intensities; ``owner`` [n] is the class of each, ``weight`` [n] its part of it."""
+
+    owner: np.ndarray
+    mean: np.ndarray
+    variance: np.ndarray
+    weight: np.ndarray
+    prior_variance: float
+    mixed: tuple[int, ...]
+
+    @classmethod
+    def start(cls, seen: np.ndarray, prior: np.ndarray, *mixed: int) -> _Mixture:
+        """From the priors [n, classes] alone; the Gaussians of a ``mixed`` class begin at its quantiles."""
+        owner = np.repeat(np.arange(prior.shape[1]), [SEVERAL if k in mixed else 1 for k in range(prior.shape[1])])
+        spread = float(seen.var())
+        weight, mean, variance = np.ones(len(owner)), np.zeros(len(owner)), np.full(len(owner), spread / 4)
+        order = np.argsort(seen)
+        total = prior.sum(axis=0, dtype=np.float64)
+        moments = [prior.T @ seen, prior.T @ seen**2]
+        for number in range(prior.shape[1]):
+            own = np.flatnonzero(owner == number)
+            if number in mixed:
+                amount = np.cumsum(prior[order, number], dtype=np.float64)
+                quantiles = (np.arange(SEVERAL) + 0.5) / SEVERAL * amount[-1]
+                mean[own] = seen[order[np.minimum(np.searchsorted(amount, quantiles), len(seen) - 1)]]
+                weight[own] = 1 / SEVERAL
+            elif total[number] > 0:
+                mean[own] = moments[0][number] / total[number]
+                squares = moments[1][number] / total[number] - mean[own] ** 2
+                variance[own] = _variance(squares, total[number], _PRIOR_SHARE * spread)
+        return cls(owner, mean, variance, weight, _PRIOR_SHARE * spread, mixed)
+
+    def likelihoods(self) -> tuple[np.ndarray, np.ndarray]:
+        """Density at every level of the Gaussians [levels, n], and of the classes [levels, classes]."""
+        levels = np.linspace(_LOWEST, _HIGHEST, _LEVELS)[:, None]
+        distance = (levels - self.mean) ** 2 / self.variance
+        own = self.weight * np.exp(-0.5 * distance) / np.sqrt(2 * np.pi * self.variance)
+        return own, own @ np.eye(self.owner.max() + 1)[self.owner]
+
+    def shares(self, shown: np.ndarray, prior: np.ndarray, strength: float) -> np.ndarray:
+        """Posterior of every Gaussian in every voxel, float32 [voxels, n]."""
+        own, of_class = self.likelihoods()
+        of_class = of_class + _OUTLIER
+        factor = (of_class**strength).astype(np.float32)
+        part = (own / of_class[:, self.owner]).astype(np.float32)  # the rest is what no Gaussian explains
+        found = np.empty((len(shown), len(self.owner)), np.float32)
+        for some in _pieces(len(shown)):
+            levels = _level(shown[some])
+            product = prior[some] * factor[levels]
+            product /= product.sum(axis=1, keepdims=True)
+            np.multiply(product[:, self.owner], part[levels], out=found[some])
+        return found
+
+    def refit(self, shown: np.ndarray, shares: np.ndarray) -> _Mixture:
+        """Means, variances and weights of what each Gaussian has."""
+        total = shares.sum(axis=0, dtype=np.float64)
+        some = total > 1e-6
+        safe = np.where(some, total, 1.0)
+        mean = np.where(some, shares.T @ shown / safe, self.mean)
+        squares = np.maximum(shares.T @ shown**2 / safe - mean**2, 0.0)
+        variance = np.where(some, _variance(squares, total, self.prior_variance), self.variance)
+        weight = self.weight.copy()
+        for number in self.mixed:
+            own = self.owner == number
+            weight[own] = (total[own] + _PRIOR_WEIGHT) / (total[own] + _PRIOR_WEIGHT).sum()
+        return _Mixture(self.owner, mean, variance, weight, self.prior_variance, self.mixed)
+
+    def residual(self, seen: np.ndarray, shares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Per voxel, how far it is from what its structures look like, and how surely: sums of precision-weighted
+        differences, and of precisions. Background and CSF, which look like many things, have no say.
+        """
+        precision = np.where(np.isin(self.owner, self.mixed), 0.0, 1 / self.variance)
+        sums = shares @ np.stack([precision, precision * self.mean], axis=1).astype(np.float32)
+        return sums[:, 0] * seen - sums[:, 1], sums[:, 0]
+
+
+def _pieces(count: int) -> Iterator[slice]:
+    """Slices of so many voxels that what is made of them stays in the processor's cache."""
+    return (slice(start, start + _PIECE) for start in range(0, count, _PIECE))
+
+
+def _variance(squares: np.ndarray, count: np.ndarray, expected: float) -> np.ndarray:
+    pooled = (count * squares + _PRIOR_VOXELS * expected) / (count + _PRIOR_VOXELS)
+    return np.maximum(pooled, _LEAST_VARIANCE)
+
+
+class _Grid:
+    """Where the voxels of a fit lie: ``inside`` numbers them in a grid, ``samples`` times over."""
+
+    def __init__(self, shape: tuple[int, ...], inside: np.ndarray, samples: int, voxel_mm: float) -> None:
+        self._shape, self._inside, self._samples = shape, inside, samples
+        self._sigma = FIELD_MM / (voxel_mm * _BLOCK)
+
+    def at(self, field: np.ndarray) -> np.ndarray:
+        """A field [X, Y, Z] at the voxels of the fit."""
+        return np.tile(field.reshape(-1)[self._inside], self._samples)
+
+    def smooth(self, difference: np.ndarray, sure: np.ndarray) -> np.ndarray:
+        """The smooth field float32 [X, Y, Z] nearest to differences, each as sure as it is; 0 far from all."""
+        above, below = self._blurred(difference), self._blurred(sure)
+        field = above / (below + 1e-3 * below.max() + np.finfo(np.float32).tiny)
+        for axis, side in enumerate(self._shape):
+            field = np.repeat(field, _BLOCK, axis=axis).take(np.arange(side), axis=axis)
+        return field.astype(np.float32)
+
+    def _blurred(self, values: np.ndarray) -> np.ndarray:
+        total = np.zeros([-(-side // _BLOCK) * _BLOCK for side in self._shape], np.float32)
+        whole = np.zeros(int(np.prod(self._shape)), np.float32)
+        whole[self._inside] = values.reshape(self._samples, -1).sum(axis=0)
+        total[tuple(slice(0, side) for side in self._shape)] = whole.reshape(self._shape)
+        x, y, z = (side // _BLOCK for side in total.shape)
+        blocks = total.reshape(x, _BLOCK, y, _BLOCK, z, _BLOCK).sum(axis=(1, 3, 5))
+        return gaussian_filter(blocks, self._sigma, mode="constant", truncate=3.0)

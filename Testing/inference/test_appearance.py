@@ -1,0 +1,235 @@
+"""What a voxel's own intensity says about its label, where posteriors come from a coarser grid."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from SynthSegPlusLib.commands._engine import Choice
+from SynthSegPlusLib.commands.models import describe
+from SynthSegPlusLib.contract import ModelError, SegmentOptions
+from SynthSegPlusLib.inference import ModelSet, Segmenter
+from SynthSegPlusLib.inference._appearance import Appearance, appearance_classes, fit_appearance, strength_in
+from SynthSegPlusLib.inference._memory import needed_memory
+from SynthSegPlusLib.labels import structures
+from SynthSegPlusLib.volume import Volume, conform
+from Testing.inference.tiny import scan, write_tiny_set
+
+TABLE = structures("2.0")
+WHITE, CORTEX, FLUID = TABLE.channel(2), TABLE.channel(3), TABLE.channel(24)
+SIDE = 32
+
+
+def folded() -> np.ndarray:
+    """Channels (int [32, 32, 32]) of a ball whose surface is folded: white matter, cortex, fluid, nothing."""
+    x, y, z = np.indices((SIDE,) * 3) - (SIDE - 1) / 2
+    radius = np.sqrt(x**2 + y**2 + z**2) + 1.2 * np.sin(x) * np.sin(y) * np.sin(z)
+    return np.select([radius < 8, radius < 11, radius < 13], [WHITE, CORTEX, FLUID], 0)
+
+
+def blurred(channels: np.ndarray, sigma: float = 1.5) -> np.ndarray:
+    """Posteriors (float32 [..., C]) that know where structures lie, but not their borders."""
+    posteriors = np.zeros((*channels.shape, len(TABLE)), np.float32)
+    for channel in np.unique(channels):
+        posteriors[..., channel] = ndimage.gaussian_filter((channels == channel).astype(np.float32), sigma)
+    return posteriors / posteriors.sum(-1, keepdims=True)
+
+
+def painted(channels: np.ndarray, intensities: dict[int, float], noise: float = 0.03, seed: int = 0) -> np.ndarray:
+    values = np.zeros(TABLE.values.shape)
+    for channel, intensity in intensities.items():
+        values[channel] = intensity
+    return (values[channels] + np.random.default_rng(seed).normal(0, noise, channels.shape)).astype(np.float32)
+
+
+CONTRASTS = [
+    {WHITE: 0.9, CORTEX: 0.6, FLUID: 0.2}, {WHITE: 0.4, CORTEX: 0.6, FLUID: 1.0, 0: 0.05},
+    {WHITE: 300.0, CORTEX: 260.0, FLUID: 100.0, 0: 10.0},
+]  # fmt: skip
+
+
+def right(posteriors: np.ndarray, channels: np.ndarray) -> float:
+    """Share of the ball's voxels that get the right label."""
+    ball = channels > 0
+    return float((posteriors.argmax(-1) == channels)[ball].mean())
+
+
+def applied(image, posteriors, strength=1.0):
+    found = fit_appearance(image[None], posteriors, TABLE, strength, 1.0)
+    return found, found.update(posteriors, image, found.bias)
+
+
+@pytest.mark.parametrize("contrast", CONTRASTS)
+def test_borders_follow_the_scan_whatever_its_contrast(contrast):
+    channels = folded()
+    image = painted(channels, contrast, noise=0.03 * max(contrast.values()))
+    before = blurred(channels)
+    _, after = applied(image, before)
+    assert right(before, channels) < 0.9
+    assert right(after, channels) > 0.95
+    assert np.allclose(after.sum(-1), 1, atol=1e-5)
+
+
+def test_what_looks_alike_is_left_to_the_networks():
+    channels = folded()
+    before = blurred(channels)
+    inside = before[..., 0] < 0.05  # away from the dark outside, whose border can be seen
+    moved = []
+    for contrast in (dict.fromkeys((WHITE, CORTEX, FLUID), 0.5), CONTRASTS[0]):
+        _, after = applied(painted(channels, contrast, noise=0.05), before)
+        moved.append(np.abs(after - before)[inside].sum(-1).mean() / 2)  # what changed hands
+    assert moved[0] < 0.05 < 0.2 < moved[1]
+
+
+def test_a_scan_in_other_units_gives_the_same():
+    channels = folded()
+    before, image = blurred(channels), painted(channels, CONTRASTS[0])
+    _, one = applied(image, before)
+    _, two = applied(1000 * image - 300, before)
+    assert np.abs(one - two).mean() < 1e-3
+
+
+def test_a_bias_field_is_found_and_labels_hardly_suffer():
+    channels = folded()
+    before, image = blurred(channels), painted(channels, CONTRASTS[0], noise=0.02)
+    ramp = np.linspace(-0.1, 0.1, SIDE, dtype=np.float32)[:, None, None]
+    found, after = applied(image + ramp, before)
+    inside = (channels == WHITE) | (channels == CORTEX)
+    assert np.corrcoef(found.bias[inside], np.broadcast_to(ramp, image.shape)[inside])[0, 1] > 0.8
+    assert right(after, channels) > right(before, channels) + 0.02
+
+
+def test_update_is_the_rule_of_bayes():
+    factors = np.ones((1251, len(TABLE)), np.float32)
+    factors[1000:, WHITE] = 3.0
+    rule = Appearance(factors, np.zeros((1, 1, 1), np.float32), low=100.0, width=50.0)
+    posteriors = np.zeros((3, len(TABLE)), np.float32)
+    posteriors[:, WHITE], posteriors[:, CORTEX] = 0.25, 0.75
+    posteriors[2] = 0
+    posteriors[2, 0] = 1.0
+    # Levels are steps of 0.002 from -0.75: number 1000 is 1.25, an intensity of 162.5.
+    found = rule.update(posteriors, np.array([170.0, 155.0, 170.0]), np.zeros(3))
+    assert found[0, WHITE] == pytest.approx(3 * 0.25 / (3 * 0.25 + 0.75))
+    assert np.array_equal(found[1:], posteriors[1:])
+    shifted = rule.update(posteriors, np.array([170.0, 155.0, 170.0]), np.full(3, 0.5))
+    assert np.allclose(shifted, posteriors)  # what the field added does not count
+
+
+def test_strength_counts_the_voxels_of_the_scan():
+    assert strength_in(0.5, np.array([1.0, 1.0, 1.0])) == 0.5
+    assert strength_in(0.5, np.array([1.0, 4.0, 1.0])) == 0.25
+    assert strength_in(0.5, np.array([0.5, 0.5, 1.0])) == 0.5
+
+
+def test_sides_look_alike_and_structures_do_not():
+    classes = appearance_classes(TABLE)
+    assert classes[TABLE.channel(17)] == classes[TABLE.channel(53)]
+    assert len(np.unique(classes)) == len(np.unique(np.minimum(np.arange(len(TABLE)), TABLE.partners)))
+    assert classes[TABLE.channel(17)] != classes[TABLE.channel(18)]
+
+
+def test_where_nothing_can_be_seen_nothing_is_fitted():
+    channels = folded()
+    before = blurred(channels)
+    assert fit_appearance(np.full((1, *channels.shape), 7.0, np.float32), before, TABLE, 0.5, 1.0) is None
+    nothing = np.zeros_like(before)
+    nothing[..., 0] = 1
+    assert fit_appearance(painted(channels, CONTRASTS[0])[None], nothing, TABLE, 0.5, 1.0) is None
+
+
+def test_padding_that_has_no_posteriors_stays_without():
+    channels = folded()
+    before, image = blurred(channels), painted(channels, CONTRASTS[0])
+    before[:3] = 0
+    found, after = applied(image, before)
+    assert np.isfinite(found.factors).all()
+    assert not after[:3].any()
+    assert right(after[3:], channels[3:]) > 0.95
+
+
+def test_the_samples_of_a_patch_are_the_nearest_voxels_and_mirror_with_the_scan():
+    volume = Volume(np.random.default_rng(1).random((40, 36, 38)).astype(np.float32), np.eye(4), "one")
+    conformed = conform(volume, resolution_mm=2.0, multiple=8, minimum=0)
+    x, y, z = np.indices(conformed.output_shape).astype(np.float32)
+    samples = conformed.sampled_from_output(x)
+    assert samples.shape == (2, *conformed.image.shape)
+    to_output = np.linalg.inv(conformed.output_affine) @ conformed.affine
+    box = conformed.inner
+    wanted = to_output[0, 0] * np.arange(conformed.image.shape[0]) + to_output[0, 3]
+    assert np.allclose(samples.mean(0)[box][:, 0, 0], wanted[box[0]])
+    assert np.abs(conformed.sampled_from_output(y)[0][box][0, :, 0] - (2 * np.arange(len(wanted[box[1]])) + 0.5)
+                  ).max() <= 0.5  # fmt: skip
+    flipped = conform(Volume(volume.data[::-1], np.eye(4), "two"), resolution_mm=2.0, multiple=8, minimum=0)
+    one, two = (each.sampled_from_output(each.scan_on_output()).mean(0) for each in (conformed, flipped))
+    assert np.allclose(one[box], two[box][::-1])
+
+
+# The engine ----------------------------------------------------------------------------------------------------
+
+
+def a_set(folder, strength, resolution=2.0):
+    rules = {"foreground_threshold": 0.0, "posterior_threshold": 0.0, "segmenter_sigma": 0, "appearance": strength}
+    return ModelSet.load(write_tiny_set(folder, postprocessing=rules, working_resolution_mm=resolution))
+
+
+def run(models, mode="fast", **options):
+    return Segmenter(models, mode=mode, device="cpu", posteriors=True, **options).segment(scan())
+
+
+@pytest.mark.parametrize("mode", ["fast", "default", "robust", "s-d"])
+def test_a_set_that_asks_for_it_gets_it_in_every_mode(tmp_path, mode):
+    plain, seen = run(a_set(tmp_path / "plain", 0.0), mode), run(a_set(tmp_path / "seen", 0.5), mode)
+    assert np.abs(plain.posteriors.data - seen.posteriors.data).max() > 0.01
+    assert np.allclose(seen.posteriors.data.sum(-1), 1, atol=1e-4)
+    assert seen.record["model_set"]["appearance"] == 0.5
+    assert "appearance" not in plain.record["model_set"]
+    assert sum(seen.volumes.volumes().values()) == pytest.approx(seen.icv_mm3)
+
+
+def test_what_r_and_s3_see_is_the_networks_own(tmp_path):
+    plain, seen = (
+        run(a_set(tmp_path / str(strength), strength), "robust", quality=True, parcellation=True)
+        for strength in (0.0, 0.5)
+    )
+    assert seen.record["quality_parts"]["regressor"] == plain.record["quality_parts"]["regressor"]
+    parcels = np.unique(seen.parcellation.data)
+    assert ((parcels >= 1000).sum() > 0) == ((np.unique(plain.parcellation.data) >= 1000).sum() > 0)
+
+
+def test_confidence_is_that_of_the_posteriors_that_are_reported(tmp_path):
+    rule = {"intercept": [0.0] * 10, "regressor": [0.0] * 10, "confidence": [1.0] * 10}
+    rules = {"foreground_threshold": 0.0, "posterior_threshold": 0.0, "segmenter_sigma": 0}
+    said = []
+    for strength in (0.0, 0.5):
+        quality = {"grid": [32, 32, 32], "ignored_labels": [24], "alone": rule}
+        folder = write_tiny_set(tmp_path / str(strength), postprocessing={**rules, "appearance": strength},
+                                quality=quality, working_resolution_mm=2.0)  # fmt: skip
+        said.append(run(ModelSet.load(folder), quality=True).record["quality_parts"]["confidence"])
+    assert all(0 <= value <= 1 for value in said[1].values())
+    assert said[0] != said[1]
+
+
+def test_a_strength_is_another_request_is_told_and_counted(tmp_path):
+    options, conformed = SegmentOptions(mode="fast"), conform(scan((64, 64, 64)), resolution_mm=2.0)
+    models = [a_set(tmp_path / str(strength), strength) for strength in (0.0, 0.5)]
+    requests = [Choice(dataclasses.replace(one, name="one"), options).request()["model_set"] for one in models]
+    assert requests[1]["appearance"] == 0.5
+    assert requests[0] != requests[1]
+    needs = [needed_memory(one, one.needed_roles(options), options, conformed) for one in models]
+    assert needs[1] > needs[0]
+    assert "own intensities" in describe(models[1])
+    assert "own intensities" not in describe(models[0])
+
+
+@pytest.mark.parametrize("strength", [-0.1, 1.5, "half"])
+def test_a_strength_that_is_none_is_refused(tmp_path, strength):
+    with pytest.raises(ModelError, match="appearance"):
+        a_set(tmp_path / "wrong", strength)
+
+
+def test_a_set_at_one_millimetre_has_nothing_to_gain(tmp_path):
+    with pytest.raises(ModelError, match="works at 1 mm"):
+        a_set(tmp_path / "fine", 0.5, resolution=1.0)
