@@ -13,12 +13,15 @@ from SynthSegPlusLib.inference._appearance import CERTAIN, fit_appearance, stren
 from SynthSegPlusLib.inference._pool import NetworkPool
 from SynthSegPlusLib.inference._progress import Stages
 from SynthSegPlusLib.inference._smoothing import Slabs, smooth_slabs
-from SynthSegPlusLib.inference._soft import SoftLabels
+from SynthSegPlusLib.inference._soft import Box, SoftLabels
 from SynthSegPlusLib.inference.model_set import ModelSet
 from SynthSegPlusLib.inference.quality import RegionConfidence
 from SynthSegPlusLib.labels import LabelTable, structures
 from SynthSegPlusLib.networks import Inputs
 from SynthSegPlusLib.volume import Conformed
+
+_FOREGROUND = 0.05
+"""Where posteriors are brought to 1 mm, voxels that are this surely background are left alone."""
 
 LEAK = 1e-6
 """What is left of a posterior whose structure is not of the corrected tissue (modes s-d and s1-s2-d): it decides
@@ -242,30 +245,35 @@ class Cascade:
             shape = self.conformed.image.shape
             return SoftLabels.gather(slabs, shape, self.table, threshold, within, self._note)
         dense = self._dense(slabs)
-        slabs = self.on_output(dense)
+        window = self.conformed.output_window(dense[..., 1:].sum(axis=-1) > min(threshold, _FOREGROUND))
+        slabs = self.on_output(dense, window)
         if self.rules.appearance:
             self._channels[:] = dense.argmax(axis=-1)
-            slabs = self._seen(dense, slabs)
+            slabs = self._seen(dense, slabs, window)
         else:
             self._note(slice(0, len(dense)), dense)
-        return SoftLabels.gather(slabs, self.conformed.output_shape, self.table, threshold)
+        columns = window[1].start, window[2].start
+        return SoftLabels.gather(slabs, self.conformed.output_shape, self.table, threshold, columns=columns)
 
-    def on_output(self, posteriors: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-        """Posteriors [X, Y, Z, C] of a coarser working grid, on the output grid, a plane at a time."""
-        for number, plane in enumerate(self.conformed.output_planes(posteriors)):
+    def on_output(self, posteriors: np.ndarray, window: Box | None = None) -> Iterator[tuple[slice, np.ndarray]]:
+        """Posteriors [X, Y, Z, C] of a coarser working grid, on the output grid or a box of it, a plane at a time."""
+        first = 0 if window is None else window[0].start
+        for number, plane in enumerate(self.conformed.output_planes(posteriors, window), start=first):
             self.stages.check()
             yield slice(number, number + 1), plane[None]
 
-    def _seen(self, dense: np.ndarray, slabs: Slabs) -> Slabs:
-        """Slabs on the output grid after what the scan's intensities say, which ``dense`` tells how to read."""
+    def _seen(self, dense: np.ndarray, slabs: Slabs, window: Box) -> Slabs:
+        """Slabs of a box of the output grid after what the scan's intensities say, which ``dense`` tells how to read.
+        """
         scan = self.conformed.scan_on_output()
         strength = strength_in(self.rules.appearance, self.conformed.volume.spacing)
         samples = self.conformed.sampled_from_output(scan)
         found = fit_appearance(samples, dense, self.table, strength, self.conformed.resolution_mm)
         bias = None if found is None else self.conformed.to_output(found.bias)
+        across = (slice(None), *window[1:])
         for planes, slab in slabs:
             if found is not None and bias is not None:
-                slab = found.update(slab, scan[planes], bias[planes])
+                slab = found.update(slab, scan[planes][across], bias[planes][across])
             if self._confidence is not None:
                 rows = slab[slab[..., 0] < CERTAIN]
                 self._confidence.add(rows, rows.argmax(axis=-1).astype(np.uint8))

@@ -33,10 +33,12 @@ class SoftLabels:
 
     @classmethod
     def gather(cls, slabs: Slabs, shape: tuple[int, ...], table: LabelTable, threshold: float,
-               within: Box | None = None, visit: Callable[[slice, np.ndarray], object] | None = None) -> SoftLabels:
+               within: Box | None = None, visit: Callable[[slice, np.ndarray], object] | None = None,
+               columns: tuple[int, int] = (0, 0)) -> SoftLabels:
         """Take the voxels whose foreground probability (all channels but 0) exceeds ``threshold``.
 
-        ``within`` limits them to a box of the grid; ``visit`` also sees every slab.
+        ``within`` limits them to a box of the grid; ``visit`` also sees every slab. Slabs may be parts of the planes
+        that begin at ``columns`` (y, z), and planes may be left out: the rest is background.
         """  # fmt: skip
         soft = cls(shape, table)
         foreground = np.ones(len(table), np.float32)
@@ -49,7 +51,9 @@ class SoftLabels:
             if allowed is not None:
                 mask &= allowed[planes]
             local = np.flatnonzero(mask)
-            soft.index.append(local + planes.start * shape[1] * shape[2])
+            x, y, z = np.unravel_index(local, mask.shape)
+            corner = (planes.start, *columns)
+            soft.index.append(np.ravel_multi_index((x + corner[0], y + corner[1], z + corner[2]), shape))
             soft.rows.append(slab.reshape(-1, len(table))[local])
         return soft
 

@@ -27,6 +27,10 @@ class AxisMap:
     def __len__(self) -> int:
         return len(self.low)
 
+    def part(self, samples: slice) -> AxisMap:
+        """The map of some of the target samples."""
+        return AxisMap(self.low[samples], self.high[samples], self.weight_low[samples], self.weight_high[samples])
+
     @property
     def nearest(self) -> np.ndarray:
         """Source index nearest to every target sample, intp [n]; a tie goes towards the middle of the axis."""

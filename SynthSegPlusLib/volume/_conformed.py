@@ -72,20 +72,24 @@ class Conformed:
             plane[:] = found
         return out
 
-    def output_planes(self, posteriors: np.ndarray) -> Iterator[np.ndarray]:
+    def output_planes(self, posteriors: np.ndarray, window: Box | None = None) -> Iterator[np.ndarray]:
         """The planes [Y, Z, C] of to_output(posteriors [X, Y, Z, C]) one by one along x, never the whole.
 
-        For argmax and sums over many channels at 1 mm without an array of that size.
+        For argmax and sums over many channels at 1 mm without an array of that size. ``window``: a box of the output
+        grid to which they are limited.
         """
         inner = posteriors[self.inner]
-        along_x, *across = self._to_output
+        x, y, z = window or tuple(slice(0, side) for side in self.output_shape)
+        along_x = None if self._to_output[0] is None else self._to_output[0].part(x)
+        across = [None if one is None else one.part(box) for one, box in zip(self._to_output[1:], (y, z), strict=True)]
+        whole = tuple(box if one is None else slice(None) for one, box in zip(self._to_output[1:], (y, z), strict=True))
 
         @lru_cache(maxsize=2)
         def plane(i: int) -> np.ndarray:
-            return linear(self._working_plane(inner, i)[None], [None, *across])[0]
+            return linear(self._working_plane(inner, i)[whole][None], [None, *across])[0]
 
         if along_x is None:
-            yield from (plane(i) for i in range(self.working_shape[0]))
+            yield from (plane(i) for i in range(x.start, x.stop))
             return
         for low, high, weight_low, weight_high in zip(
             along_x.low, along_x.high, along_x.weight_low, along_x.weight_high, strict=True
@@ -127,6 +131,24 @@ class Conformed:
         box = self.inner[0]
         partner = (box.start + box.stop - 1) - np.arange(array.shape[0])
         return np.take(array, np.clip(partner, 0, array.shape[0] - 1), axis=0)
+
+    def output_window(self, mask: np.ndarray) -> Box:
+        """The smallest box of the output grid outside which to_output() of an array that is 0 outside ``mask`` is 0.
+
+        mask: boolean [X, Y, Z] on the padded patch.
+        """
+        to_output = np.linalg.inv(self.output_affine) @ self.affine
+        box = []
+        for axis, side in enumerate(self.output_shape):
+            seen = np.flatnonzero(mask.any(axis=tuple(other for other in range(3) if other != axis)))
+            if not len(seen):
+                return (slice(0, 0),) * 3
+            # Interpolation reaches to the next voxel of the patch, and repeats the outermost one to the grid's edge.
+            ends = to_output[axis, axis] * np.array([seen[0] - 1, seen[-1] + 1]) + to_output[axis, 3]
+            start = 0 if seen[0] <= self.inner[axis].start else int(np.floor(ends[0]))
+            stop = side if seen[-1] >= self.inner[axis].stop - 1 else int(np.ceil(ends[1])) + 1
+            box.append(slice(min(max(start, 0), side), min(max(stop, 0), side)))
+        return tuple(box)  # type: ignore[return-value]
 
     def scan_on_output(self) -> np.ndarray:
         """The scan on the output grid [R, A, S] before any change of intensity."""

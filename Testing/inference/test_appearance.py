@@ -11,9 +11,10 @@ from scipy import ndimage
 from SynthSegPlusLib.commands._engine import Choice
 from SynthSegPlusLib.commands.models import describe
 from SynthSegPlusLib.contract import ModelError, SegmentOptions
-from SynthSegPlusLib.inference import ModelSet, Segmenter
+from SynthSegPlusLib.inference import ModelSet, Segmenter, _cascade
 from SynthSegPlusLib.inference._appearance import Appearance, appearance_classes, fit_appearance, strength_in
 from SynthSegPlusLib.inference._memory import needed_memory
+from SynthSegPlusLib.inference._soft import SoftLabels
 from SynthSegPlusLib.labels import structures
 from SynthSegPlusLib.volume import Volume, conform
 from Testing.inference.tiny import scan, write_tiny_set
@@ -122,6 +123,16 @@ def test_strength_counts_the_voxels_of_the_scan():
     assert strength_in(0.5, np.array([1.0, 1.0, 1.0])) == 0.5
     assert strength_in(0.5, np.array([1.0, 4.0, 1.0])) == 0.25
     assert strength_in(0.5, np.array([0.5, 0.5, 1.0])) == 0.5
+
+
+def test_a_scan_with_thick_slices_is_trusted_less(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(_cascade, "fit_appearance", lambda *about: asked.append(about[3]))
+    models, thin = a_set(tmp_path / "set", 0.5), scan((40, 40, 40))
+    thick = Volume(thin.data[:, :, ::4], thin.affine @ np.diag([1.0, 1.0, 4.0, 1.0]), "thick")
+    for volume in (thin, thick):
+        Segmenter(models, mode="fast", device="cpu").segment(volume)
+    assert asked == [0.5, 0.25]
 
 
 def test_sides_look_alike_and_structures_do_not():
@@ -233,3 +244,56 @@ def test_a_strength_that_is_none_is_refused(tmp_path, strength):
 def test_a_set_at_one_millimetre_has_nothing_to_gain(tmp_path):
     with pytest.raises(ModelError, match="works at 1 mm"):
         a_set(tmp_path / "fine", 0.5, resolution=1.0)
+
+
+# The part of the output grid that is looked at ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("crop", [None, (24, 40, 32)])
+@pytest.mark.parametrize("seed", range(6))
+def test_outside_the_window_nothing_is_found(crop, seed):
+    rng = np.random.default_rng(seed)
+    shape = tuple(int(side) for side in rng.integers(30, 61, 3))
+    volume = Volume(rng.random(shape).astype(np.float32), np.diag([*rng.uniform(0.8, 2.5, 3), 1.0]), "one")
+    conformed = conform(volume, resolution_mm=2.0, multiple=8, minimum=0, crop=crop)
+    mask = np.zeros(conformed.image.shape, bool)
+    low = [int(rng.integers(box.start, box.stop)) for box in conformed.inner]
+    high = [int(rng.integers(one, box.stop)) + 1 for one, box in zip(low, conformed.inner, strict=True)]
+    mask[tuple(map(slice, low, high))] = True
+    window = conformed.output_window(mask)
+    there = conformed.to_output(mask.astype(np.float32)) > 0
+    inside = np.zeros_like(there)
+    inside[window] = True
+    assert there.any()
+    assert not (there & ~inside).any()
+    for axis in range(3):
+        found = np.flatnonzero(there.any(axis=tuple(other for other in range(3) if other != axis)))
+        if conformed.inner[axis].start < low[axis]:  # else to the edge
+            assert found[0] - window[axis].start <= 1
+        if high[axis] < conformed.inner[axis].stop:
+            assert window[axis].stop - 1 - found[-1] <= 1
+    assert conformed.output_window(np.zeros_like(mask)) == (slice(0, 0),) * 3
+
+
+def test_planes_of_a_window_are_those_of_the_whole():
+    volume = Volume(np.random.default_rng(0).random((40, 50, 44)).astype(np.float32), np.diag([1.2, 1, 0.9, 1]), "one")
+    for crop in (None, (32, 32, 32)):
+        conformed = conform(volume, resolution_mm=2.0, multiple=8, minimum=0, crop=crop)
+        posteriors = np.random.default_rng(1).random((*conformed.image.shape, 3)).astype(np.float32)
+        window = (slice(5, 30), slice(8, 31), slice(10, 12))
+        whole = np.stack(list(conformed.output_planes(posteriors)))
+        part = np.stack(list(conformed.output_planes(posteriors, window)))
+        assert np.allclose(part, whole[window], atol=1e-6)
+
+
+def test_what_is_gathered_of_a_window_is_what_is_gathered_of_the_whole():
+    rng = np.random.default_rng(2)
+    whole = np.zeros((9, 8, 7, len(TABLE)), np.float32)
+    whole[..., 0] = 1
+    whole[2:5, 3:6, 1:6] = rng.dirichlet(np.ones(len(TABLE)), (3, 3, 5))
+    one = SoftLabels.gather([(slice(0, 9), whole)], whole.shape[:3], TABLE, 0.25)
+    part = ((slice(n, n + 1), whole[n : n + 1, 2:7, 1:7]) for n in range(1, 6))
+    two = SoftLabels.gather(part, whole.shape[:3], TABLE, 0.25, columns=(2, 1))
+    assert np.array_equal(np.concatenate(one.index), np.concatenate(two.index))
+    assert np.array_equal(np.concatenate(one.rows), np.concatenate(two.rows))
+    assert one.channel_map().any()
