@@ -180,7 +180,7 @@ class Cascade:
             sure = posteriors.copy() if confidence is not None else posteriors
             posteriors[group_of != groups[..., None]] *= LEAK
             posteriors /= posteriors.sum(axis=-1, keepdims=True)
-            if confidence is not None:  # how sure the network was, before D left it no choice
+            if confidence is not None:  # how sure the network was, on its own grid, before D left it no choice
                 confidence.add(sure, posteriors.argmax(axis=-1).astype(np.uint8))
         soft = self._collect(_planes(dense))
         self._confidence = confidence

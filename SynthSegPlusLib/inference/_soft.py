@@ -55,6 +55,9 @@ class SoftLabels:
             corner = (planes.start, *columns)
             soft.index.append(np.ravel_multi_index((x + corner[0], y + corner[1], z + corner[2]), shape))
             soft.rows.append(slab.reshape(-1, len(table))[local])
+        if not soft.index:
+            soft.index.append(np.zeros(0, np.intp))
+            soft.rows.append(np.zeros((0, len(table)), np.float32))
         return soft
 
     def keep_largest_component(self) -> None:

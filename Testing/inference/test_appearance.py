@@ -297,3 +297,27 @@ def test_what_is_gathered_of_a_window_is_what_is_gathered_of_the_whole():
     assert np.array_equal(np.concatenate(one.index), np.concatenate(two.index))
     assert np.array_equal(np.concatenate(one.rows), np.concatenate(two.rows))
     assert one.channel_map().any()
+
+
+def test_where_no_slab_has_anything_all_is_background():
+    soft = SoftLabels.gather([], (4, 5, 6), TABLE, 0.25)
+    soft.keep_largest_component()
+    soft.drop_below(0.2)
+    soft.normalise()
+    assert soft.channel_map().shape == (4, 5, 6)
+    assert not soft.channel_map().any()
+    assert len(soft.take([3])[0]) == 0
+    assert not soft.sums().any()
+
+
+def test_a_scan_in_which_no_brain_is_found_ends_without_one(tmp_path, monkeypatch):
+    nothing = np.zeros((1, 1, 1, len(TABLE)), np.float32)
+    nothing[..., 0] = 1
+    monkeypatch.setattr(_cascade.Cascade, "_dense", lambda self, _: np.broadcast_to(
+        nothing, (*self.conformed.image.shape, len(TABLE))).copy())  # fmt: skip
+    rules = {"segmenter_sigma": 0, "appearance": 0.5}
+    folder = write_tiny_set(tmp_path / "set", postprocessing=rules, working_resolution_mm=2.0)
+    for mode in ("fast", "default"):
+        found = Segmenter(ModelSet.load(folder), mode=mode, device="cpu").segment(scan())
+        assert not found.labels.data.any()
+        assert found.icv_mm3 == 0
