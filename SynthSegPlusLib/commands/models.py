@@ -79,7 +79,8 @@ def describe(entry: ModelSet) -> str:
         share = entry.postprocessing.segmenter_share
         lines.append(f"  robust    {1 - share:.0%} the cascade's posteriors, {share:.0%} those of the single network")
     if entry.postprocessing.appearance:
-        lines.append("  borders   follow the scan's own intensities where posteriors are brought to 1 mm")
+        strength = entry.postprocessing.appearance
+        lines.append(f"  borders   follow the scan's own intensities on the way to 1 mm (strength {strength:g})")
     if entry.has("quality"):
         lines.append(f"  QC        {', '.join(entry.qc_regions.names[1:])}")
     for name, role in entry.roles.items():

@@ -29,12 +29,13 @@ RANGE = (0.5, 99.5)
 """Percentiles of the brain's intensities that become 0 and 1."""
 
 _BACKGROUND = 0.99  # voxels that are this surely background have nothing to tell about the others
-_PRIOR_VOXELS = 100.0  # a variance counts as if this many voxels of _PRIOR_SHARE of the brain's variance had been seen
+_PRIOR_VOXELS = 100.0  # a variance counts as if this many voxels of _PRIOR_SHARE of the variance of all had been seen
 _PRIOR_SHARE = 0.05
 _LEAST_VARIANCE = 4e-4
 _PRIOR_WEIGHT = 10.0
 _OUTLIER = 0.05  # density, per unit of intensity, of what no structure explains
 _LOWEST, _HIGHEST, _LEVELS = -0.75, 1.75, 1251
+_BELIEVED = (-4.0, 5.0)
 _BLOCK = 2
 _PIECE = 8192
 
@@ -72,7 +73,7 @@ def strength_in(strength: float, spacing_mm: np.ndarray) -> float:
     """Exponent of the likelihoods in a scan of this spacing (mm [3]).
 
     Voxels of the output grid that were interpolated between the scan's own are not independent witnesses, and thick
-    slices mix tissues: ``strength`` is divided by the square root of the output voxels (1 mm3) in one of the scan.
+    slices mix tissues: ``strength`` is divided by the square root of the product of the spacings, each at least 1 mm.
     """
     return strength / float(np.sqrt(np.prod(np.maximum(spacing_mm, 1.0))))
 
@@ -97,7 +98,10 @@ def fit_appearance(
     prior = posteriors.reshape(-1, posteriors.shape[-1])[inside] @ of_class
     prior = np.tile(prior, (len(intensities), 1))
     seen = np.concatenate([(sample.reshape(-1)[inside] - low) / width for sample in intensities])
-    mixture = _Mixture.start(seen, prior, classes[0], classes[table.channel(CSF)])
+    # Metal, or a broken voxel, must not decide what the rest looks like.
+    seen = np.clip(seen, *_BELIEVED)
+    several = (classes[0], classes[table.channel(CSF)]) if CSF in table else (classes[0],)
+    mixture = _Mixture.start(seen, prior, *several)
     grid = _Grid(posteriors.shape[:3], inside, len(intensities), voxel_mm)
     bias = np.zeros(posteriors.shape[:3], np.float32)
     for _ in range(ITERATIONS):

@@ -18,7 +18,7 @@ from SynthSegPlusLib.inference.model_set import ModelSet
 from SynthSegPlusLib.inference.quality import RegionConfidence
 from SynthSegPlusLib.labels import LabelTable, structures
 from SynthSegPlusLib.networks import Inputs
-from SynthSegPlusLib.volume import Conformed
+from SynthSegPlusLib.volume import CT_RANGE_HU, Conformed
 
 _FOREGROUND = 0.05
 """Where posteriors are brought to 1 mm, voxels that are this surely background are left alone."""
@@ -50,8 +50,8 @@ class Segmented:
     of the networks' own posteriors, uint8 [X, Y, Z] on the padded working grid, before any postprocessing: what S3
     and R look at. corrected: tissue groups of D on the same grid, or None. opinions: where S's and S2's posteriors were
     averaged, the argmax of either alone (S2's, S's), like channels. confidence: Dice of the QC regions that the
-    posteriors expect (those at 1 mm where the scan's intensities had a say), float64 [regions], where the set's scores
-    are made of it.
+    posteriors expect, float64 [regions], where the set's scores are made of it: of those at 1 mm where the scan's
+    intensities had a say, but of the network's own where D corrected them.
     """
 
     soft: SoftLabels
@@ -266,6 +266,9 @@ class Cascade:
         """Slabs of a box of the output grid after what the scan's intensities say, which ``dense`` tells how to read.
         """
         scan = self.conformed.scan_on_output()
+        if self.options.ct:
+            scan = np.clip(scan, *CT_RANGE_HU)
+        self.stages.check()
         strength = strength_in(self.rules.appearance, self.conformed.volume.spacing)
         samples = self.conformed.sampled_from_output(scan)
         found = fit_appearance(samples, dense, self.table, strength, self.conformed.resolution_mm)

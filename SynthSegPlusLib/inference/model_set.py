@@ -314,10 +314,11 @@ def _check_rules(found: ModelSet, path: Path) -> None:
             f"{path} works at {found.working_resolution_mm:g} mm with the published scheme or parcel rule, which know "
             f"1 mm only; use the centred scheme and the conditional rule."
         )
-    if found.postprocessing.appearance and found.working_resolution_mm == 1:
+    if found.postprocessing.appearance and found.working_resolution_mm <= 1:
         raise ModelError(
-            f"{path} works at 1 mm, where postprocessing.appearance is {found.postprocessing.appearance:g}; it is for "
-            f"posteriors that are brought to 1 mm from a coarser grid, so remove it."
+            f"{path} works at {found.working_resolution_mm:g} mm, where postprocessing.appearance is "
+            f"{found.postprocessing.appearance:g}; it is for posteriors that are brought to 1 mm from a coarser grid, "
+            f"so remove it."
         )
 
 

@@ -1,4 +1,4 @@
-"""Anatomy beyond the training maps: wider ventricles, other cortex, hippocampi and amygdalae, white-matter lesions.
+"""Anatomy beyond the training maps: wider ventricles, other cortex, hippocampi, amygdalae and horns, lesions.
 
 Labels are positions in the generation table, integer [x, y, z]. A structure grows by d mm where the blurred mask of it
 exceeds the value that a Gaussian edge has at distance d: smooth, sub-voxel, and three matrix products on any backend.
@@ -130,7 +130,8 @@ def _resize(labels: Any, nucleus: _Nucleus, factor: float, voxel: float) -> Any:
 def widen_horns(labels: Any, volumes: tuple[float, float], voxel: float) -> Any:
     """The left and right inferior lateral ventricle take ``volumes`` mm3 of what is nearest to them.
 
-    White matter, hippocampus and amygdala of its side yield; a side that has no horn keeps none.
+    White matter, hippocampus and amygdala of its side yield, so these two end smaller than they were made; a side that
+    has no horn keeps none.
     """
     from keras import ops
 

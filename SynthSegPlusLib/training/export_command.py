@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     resolutions = {generator.resolution for generator in generators}
     if len(resolutions) > 1:
         raise OptionsError(f"The networks were trained at {sorted(resolutions)} mm; a set works at one resolution.")
-    if args.appearance and resolutions == {1.0}:
+    if args.appearance and min(resolutions) <= 1:
         raise OptionsError("--appearance is for networks that work on a grid coarser than 1 mm; leave it out.")
     grid = generator_config(configs["quality"].generator).shape if "quality" in configs else (224, 224, 224)
     views = {_view(generator) for generator in generators}

@@ -151,14 +151,14 @@ class Conformed:
         return tuple(box)  # type: ignore[return-value]
 
     def scan_on_output(self) -> np.ndarray:
-        """The scan on the output grid [R, A, S] before any change of intensity."""
+        """The scan on the output grid, float [R, A, S], before any change of intensity."""
         return self.orientation.apply(whole_scan(self.volume, self.scheme, self.resampled))
 
     def sampled_from_output(self, array: np.ndarray) -> np.ndarray:
-        """Values [n, X, Y, Z] of an array on the output grid in the voxels of the padded patch: the nearest ones.
+        """Values [n, X, Y, Z], of the array's type, of an array on the output grid in the voxels of the padded patch.
 
-        Where a patch voxel's centre lies half way between two along x, both (n = 2), so that a mirrored scan gives
-        mirrored values; outside the scan those at its edge.
+        They are the nearest ones. Where a patch voxel's centre lies half way between two along x, both (n = 2), so that
+        a mirrored scan gives mirrored values; outside the scan those at its edge.
         """
         to_output = np.linalg.inv(self.output_affine) @ self.affine
         places = [

@@ -123,6 +123,7 @@ def test_strength_counts_the_voxels_of_the_scan():
     assert strength_in(0.5, np.array([1.0, 1.0, 1.0])) == 0.5
     assert strength_in(0.5, np.array([1.0, 4.0, 1.0])) == 0.25
     assert strength_in(0.5, np.array([0.5, 0.5, 1.0])) == 0.5
+    assert strength_in(0.5, np.array([0.5, 0.5, 4.0])) == 0.25
 
 
 def test_a_scan_with_thick_slices_is_trusted_less(tmp_path, monkeypatch):
@@ -149,6 +150,36 @@ def test_where_nothing_can_be_seen_nothing_is_fitted():
     nothing = np.zeros_like(before)
     nothing[..., 0] = 1
     assert fit_appearance(painted(channels, CONTRASTS[0])[None], nothing, TABLE, 0.5, 1.0) is None
+
+
+@pytest.mark.parametrize("value", [1e4, -32768.0, 1e30])
+def test_a_broken_voxel_does_not_decide_what_the_rest_looks_like(value):
+    channels = folded()
+    before, image = blurred(channels), painted(channels, CONTRASTS[0])
+    image[SIDE // 2, SIDE // 2, SIDE // 2] = value
+    assert right(applied(image, before)[1], channels) > 0.95
+
+
+def test_labels_without_csf_have_an_appearance_too():
+    table = structures("1.0")
+    assert 24 not in table
+    channels = np.select([folded() == WHITE, folded() == CORTEX], [table.channel(2), table.channel(3)], 0)
+    values = np.zeros(len(table))
+    values[[table.channel(2), table.channel(3)]] = 0.9, 0.6
+    image = (values[channels] + np.random.default_rng(0).normal(0, 0.03, channels.shape)).astype(np.float32)
+    before = blurred(channels)[..., : len(table)]
+    found = fit_appearance(image[None], before, table, 1.0, 1.0)
+    assert right(found.update(before, image, found.bias), channels) > right(before, channels) + 0.05
+
+
+def test_ct_is_read_as_the_networks_read_it(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(_cascade, "fit_appearance", lambda *about: asked.append(about[0]))
+    models, ct = a_set(tmp_path / "set", 0.5), scan((40, 40, 40))
+    ct = dataclasses.replace(ct, data=(ct.data * 2000 - 500).astype(np.float32))
+    Segmenter(models, mode="fast", device="cpu", ct=True).segment(ct)
+    assert asked[0].min() == 0
+    assert asked[0].max() == 80
 
 
 def test_padding_that_has_no_posteriors_stays_without():
@@ -241,9 +272,10 @@ def test_a_strength_that_is_none_is_refused(tmp_path, strength):
         a_set(tmp_path / "wrong", strength)
 
 
-def test_a_set_at_one_millimetre_has_nothing_to_gain(tmp_path):
-    with pytest.raises(ModelError, match="works at 1 mm"):
-        a_set(tmp_path / "fine", 0.5, resolution=1.0)
+@pytest.mark.parametrize("resolution", [1.0, 0.8])
+def test_a_set_that_is_not_coarse_has_nothing_to_gain(tmp_path, resolution):
+    with pytest.raises(ModelError, match=f"works at {resolution:g} mm"):
+        a_set(tmp_path / "fine", 0.5, resolution=resolution)
 
 
 # The part of the output grid that is looked at ----------------------------------------------------------------
