@@ -32,11 +32,11 @@ _BACKGROUND = 0.99  # voxels that are this surely background have nothing to tel
 _PRIOR_VOXELS = 100.0  # a variance counts as if this many voxels of _PRIOR_SHARE of the variance of all had been seen
 _PRIOR_SHARE = 0.05
 _LEAST_VARIANCE = 4e-4
-_PRIOR_WEIGHT = 10.0
+_PRIOR_WEIGHT = 10.0  # voxels that each of several Gaussians of one class counts as having
 _OUTLIER = 0.05  # density, per unit of intensity, of what no structure explains
-_LOWEST, _HIGHEST, _LEVELS = -0.75, 1.75, 1251
-_BELIEVED = (-4.0, 5.0)
-_BLOCK = 2
+_LOWEST, _HIGHEST, _LEVELS = -0.75, 1.75, 1251  # normalised intensities of the table of likelihoods
+_BELIEVED = (-4.0, 5.0)  # beyond lie metal and broken voxels, which must not decide what the rest looks like
+_BLOCK = 2  # voxels a side of the cells of the bias field
 _PIECE = 8192
 
 
@@ -92,13 +92,12 @@ def fit_appearance(
         return None
     low, width = scale
     classes = appearance_classes(table)
-    ground = posteriors[..., 0]
-    inside = np.flatnonzero((ground < _BACKGROUND) & (posteriors.sum(axis=-1) > 0.5))  # padding has none
+    told = posteriors.sum(axis=-1) > 0.5  # padding has no posteriors
+    inside = np.flatnonzero((posteriors[..., 0] < _BACKGROUND) & told)
     of_class = np.eye(classes.max() + 1, dtype=np.float32)[classes]
     prior = posteriors.reshape(-1, posteriors.shape[-1])[inside] @ of_class
     prior = np.tile(prior, (len(intensities), 1))
     seen = np.concatenate([(sample.reshape(-1)[inside] - low) / width for sample in intensities])
-    # Metal, or a broken voxel, must not decide what the rest looks like.
     seen = np.clip(seen, *_BELIEVED)
     several = (classes[0], classes[table.channel(CSF)]) if CSF in table else (classes[0],)
     mixture = _Mixture.start(seen, prior, *several)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -50,8 +51,8 @@ class Segmented:
     of the networks' own posteriors, uint8 [X, Y, Z] on the padded working grid, before any postprocessing: what S3
     and R look at. corrected: tissue groups of D on the same grid, or None. opinions: where S's and S2's posteriors were
     averaged, the argmax of either alone (S2's, S's), like channels. confidence: Dice of the QC regions that the
-    posteriors expect, float64 [regions], where the set's scores are made of it: of those at 1 mm where the scan's
-    intensities had a say, but of the network's own where D corrected them.
+    posteriors expect (those at 1 mm where the scan's intensities had a say, and those before D where it corrected
+    them), float64 [regions], where the set's scores are made of it.
     """
 
     soft: SoftLabels
@@ -175,16 +176,11 @@ class Cascade:
         """Let D correct the tissues of finished posteriors (the comparators that append D)."""
         group_of = self.model_set.tissues.channels(self.table)
         corrected = self._denoise(group_of.astype(np.uint8)[dense.argmax(axis=-1)])
-        confidence = self._new_confidence()
+        sure = None if self._new_confidence() is None else dense.copy()
         for posteriors, groups in zip(dense, corrected, strict=True):
-            sure = posteriors.copy() if confidence is not None else posteriors
             posteriors[group_of != groups[..., None]] *= LEAK
             posteriors /= posteriors.sum(axis=-1, keepdims=True)
-            if confidence is not None:  # how sure the network was, on its own grid, before D left it no choice
-                confidence.add(sure, posteriors.argmax(axis=-1).astype(np.uint8))
-        soft = self._collect(_planes(dense))
-        self._confidence = confidence
-        return soft, corrected
+        return self._collect(_planes(dense), sure), corrected
 
     def _argmax(self, role: str, inputs: Inputs) -> np.ndarray:
         return self.pool.run(role, lambda net: net.argmax(inputs, self.stages.update, self.stages.is_cancelled))
@@ -237,21 +233,27 @@ class Cascade:
         asked = rule is not None and rule.confidence
         return RegionConfidence(self.table, self.model_set.qc_regions) if asked else None
 
-    def _collect(self, slabs: Slabs) -> SoftLabels:
+    def _collect(self, slabs: Slabs, sure: np.ndarray | None = None) -> SoftLabels:
+        """Final posteriors of the slabs of the padded working grid.
+
+        sure: where D corrected them, how sure the network was before it was left no choice, float32 [X, Y, Z, C]; the
+        confidence is made of this.
+        """
         self._confidence = self._new_confidence()  # a network whose device failed begins anew
         threshold = self.rules.foreground_threshold
         if self._works_at_output:
             within = None if self._components_on_padded else self.conformed.inner
             shape = self.conformed.image.shape
-            return SoftLabels.gather(slabs, shape, self.table, threshold, within, self._note)
+            note = partial(self._note, sure=sure)
+            return SoftLabels.gather(slabs, shape, self.table, threshold, within, note)
         dense = self._dense(slabs)
         window = self.conformed.output_window(dense[..., 1:].sum(axis=-1) > min(threshold, _FOREGROUND))
         slabs = self.on_output(dense, window)
         if self.rules.appearance:
             self._channels[:] = dense.argmax(axis=-1)
-            slabs = self._seen(dense, slabs, window)
+            slabs = self._seen(dense, slabs, window, sure)
         else:
-            self._note(slice(0, len(dense)), dense)
+            self._note(slice(0, len(dense)), dense, sure)
         columns = window[1].start, window[2].start
         return SoftLabels.gather(slabs, self.conformed.output_shape, self.table, threshold, columns=columns)
 
@@ -262,8 +264,10 @@ class Cascade:
             self.stages.check()
             yield slice(number, number + 1), plane[None]
 
-    def _seen(self, dense: np.ndarray, slabs: Slabs, window: Box) -> Slabs:
+    def _seen(self, dense: np.ndarray, slabs: Slabs, window: Box, sure: np.ndarray | None = None) -> Slabs:
         """Slabs of a box of the output grid after what the scan's intensities say, which ``dense`` tells how to read.
+
+        sure: as `_collect`.
         """
         scan = self.conformed.scan_on_output()
         if self.options.ct:
@@ -274,18 +278,25 @@ class Cascade:
         found = fit_appearance(samples, dense, self.table, strength, self.conformed.resolution_mm)
         bias = None if found is None else self.conformed.to_output(found.bias)
         across = (slice(None), *window[1:])
+
+        def read(planes: slice, slab: np.ndarray) -> np.ndarray:
+            if found is None or bias is None:
+                return slab
+            return found.update(slab, scan[planes][across], bias[planes][across])
+
+        before = None if sure is None else self.on_output(sure, window)
         for planes, slab in slabs:
-            if found is not None and bias is not None:
-                slab = found.update(slab, scan[planes][across], bias[planes][across])
+            slab = read(planes, slab)
             if self._confidence is not None:
-                rows = slab[slab[..., 0] < CERTAIN]
-                self._confidence.add(rows, rows.argmax(axis=-1).astype(np.uint8))
+                own = slab if before is None else read(*next(before))
+                inside = np.minimum(slab[..., 0], own[..., 0]) < CERTAIN
+                self._confidence.add(own[inside], slab[inside].argmax(axis=-1).astype(np.uint8))
             yield planes, slab
 
-    def _note(self, planes: slice, slab: np.ndarray) -> None:
+    def _note(self, planes: slice, slab: np.ndarray, sure: np.ndarray | None = None) -> None:
         self._channels[planes] = slab.argmax(axis=-1)
         if self._confidence is not None:
-            self._confidence.add(slab, self._channels[planes])
+            self._confidence.add(slab if sure is None else sure[planes], self._channels[planes])
 
     def _dense(self, slabs: Slabs) -> np.ndarray:
         dense = np.empty((*self.conformed.image.shape, len(self.table)), np.float32)

@@ -36,6 +36,8 @@ def needed_memory(model_set: ModelSet, roles: tuple[str, ...], options: SegmentO
     mirrors = rules.flip_cascade and rules.flip != "none" and "structure" in roles
     is_dense = options.mode in ("default", "s-d", "s1-s2-d") or model_set.working_resolution_mm != 1 or mirrors
     dense = voxels * channels * FLOAT if is_dense else 0
+    if options.quality and options.mode in ("s-d", "s1-s2-d"):
+        dense *= 2  # what the network said before D corrected it
     single = voxels * channels * FLOAT if averages else 0
     base = MAPS_BYTES * (voxels + output)
     if rules.appearance:

@@ -133,9 +133,10 @@ class Conformed:
         return np.take(array, np.clip(partner, 0, array.shape[0] - 1), axis=0)
 
     def output_window(self, mask: np.ndarray) -> Box:
-        """The smallest box of the output grid outside which to_output() of an array that is 0 outside ``mask`` is 0.
+        """A box of the output grid outside which to_output() of an array that is 0 outside ``mask`` is 0.
 
-        mask: boolean [X, Y, Z] on the padded patch.
+        It is the smallest up to a voxel a side, or reaches to the grid's edge where the mask reaches the patch's.
+        Empty where the mask is. mask: boolean [X, Y, Z] on the padded patch.
         """
         to_output = np.linalg.inv(self.output_affine) @ self.affine
         box = []

@@ -11,12 +11,15 @@ from scipy import ndimage
 from SynthSegPlusLib.commands._engine import Choice
 from SynthSegPlusLib.commands.models import describe
 from SynthSegPlusLib.contract import ModelError, SegmentOptions
-from SynthSegPlusLib.inference import ModelSet, Segmenter, _cascade
+from SynthSegPlusLib.inference import ModelSet, Segmenter, _cascade, _parcellate
 from SynthSegPlusLib.inference._appearance import Appearance, appearance_classes, fit_appearance, strength_in
 from SynthSegPlusLib.inference._memory import needed_memory
 from SynthSegPlusLib.inference._soft import SoftLabels
+from SynthSegPlusLib.inference.quality import RegionConfidence
 from SynthSegPlusLib.labels import structures
+from SynthSegPlusLib.networks import Inputs
 from SynthSegPlusLib.volume import Volume, conform
+from Testing.inference.test_engine import mirrored, swapped
 from Testing.inference.tiny import scan, write_tiny_set
 
 TABLE = structures("2.0")
@@ -101,6 +104,7 @@ def test_a_bias_field_is_found_and_labels_hardly_suffer():
     inside = (channels == WHITE) | (channels == CORTEX)
     assert np.corrcoef(found.bias[inside], np.broadcast_to(ramp, image.shape)[inside])[0, 1] > 0.8
     assert right(after, channels) > right(before, channels) + 0.02
+    assert right(after, channels) > right(applied(image, before)[1], channels) - 0.02
 
 
 def test_update_is_the_rule_of_bayes():
@@ -231,27 +235,57 @@ def test_a_set_that_asks_for_it_gets_it_in_every_mode(tmp_path, mode):
     assert sum(seen.volumes.volumes().values()) == pytest.approx(seen.icv_mm3)
 
 
-def test_what_r_and_s3_see_is_the_networks_own(tmp_path):
+def test_what_r_and_s3_see_is_the_networks_own(tmp_path, monkeypatch):
+    masks = []
+
+    def inputs(**given):
+        masks.append(given["groups"])
+        return Inputs(**given)
+
+    monkeypatch.setattr(_parcellate, "Inputs", inputs)
     plain, seen = (
         run(a_set(tmp_path / str(strength), strength), "robust", quality=True, parcellation=True)
         for strength in (0.0, 0.5)
     )
+    assert np.array_equal(masks[0], masks[1])
+    assert masks[0].any()
     assert seen.record["quality_parts"]["regressor"] == plain.record["quality_parts"]["regressor"]
-    parcels = np.unique(seen.parcellation.data)
-    assert ((parcels >= 1000).sum() > 0) == ((np.unique(plain.parcellation.data) >= 1000).sum() > 0)
+    assert (seen.labels.data != plain.labels.data).any()
+
+
+def test_parcels_follow_the_cortex(tmp_path):
+    seen = run(a_set(tmp_path / "set", 0.5), "robust", parcellation=True)
+    cortex, parcels = np.isin(seen.labels.data, (3, 42)), seen.parcellation.data >= 1000
+    assert cortex.any()
+    assert np.array_equal(cortex, parcels | np.isin(seen.parcellation.data, (3, 42)))
 
 
 def test_confidence_is_that_of_the_posteriors_that_are_reported(tmp_path):
     rule = {"intercept": [0.0] * 10, "regressor": [0.0] * 10, "confidence": [1.0] * 10}
     rules = {"foreground_threshold": 0.0, "posterior_threshold": 0.0, "segmenter_sigma": 0}
-    said = []
+    expected, said = [], []
     for strength in (0.0, 0.5):
         quality = {"grid": [32, 32, 32], "ignored_labels": [24], "alone": rule}
         folder = write_tiny_set(tmp_path / str(strength), postprocessing={**rules, "appearance": strength},
                                 quality=quality, working_resolution_mm=2.0)  # fmt: skip
-        said.append(run(ModelSet.load(folder), quality=True).record["quality_parts"]["confidence"])
-    assert all(0 <= value <= 1 for value in said[1].values())
-    assert said[0] != said[1]
+        models = ModelSet.load(folder)
+        found = run(models, quality=True)
+        count = RegionConfidence(TABLE, models.qc_regions)
+        count.add(found.posteriors.data, found.posteriors.data.argmax(-1).astype(np.uint8))
+        expected.append(count.scores())
+        said.append(list(found.record["quality_parts"]["confidence"].values()))
+    assert np.allclose(said[1], expected[1], atol=1e-3)
+    assert np.abs(np.subtract(said[0], expected[0])).max() > 0.01  # of the working grid, where nothing is refined
+
+
+def test_a_mirrored_scan_gives_the_mirrored_result(tmp_path):
+    models = a_set(tmp_path / "set", 0.5)
+    one, two = (
+        Segmenter(models, mode="default", device="cpu").segment(volume).labels.data
+        for volume in (scan((40, 36, 44)), mirrored(scan((40, 36, 44))))
+    )
+    assert len(np.unique(one)) > 3
+    assert (swapped(two) != one[::-1]).mean() < 1e-3
 
 
 def test_a_strength_is_another_request_is_told_and_counted(tmp_path):

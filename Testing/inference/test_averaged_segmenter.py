@@ -126,9 +126,12 @@ def test_confidence_begins_anew_with_a_network_that_does(tmp_path, monkeypatch):
     assert found == expected
 
 
+@pytest.mark.parametrize(("resolution", "appearance"), [(1.0, 0.0), (2.0, 0.0), (2.0, 0.5)])
 @pytest.mark.parametrize("mode", ["s-d", "s1-s2-d"])
-def test_confidence_is_the_networks_own_not_d_s(tmp_path, mode):
-    models = a_set(tmp_path / "set", 0.0, rule=RULE)
+def test_confidence_is_the_networks_own_not_d_s(tmp_path, mode, resolution, appearance):
+    models = a_set(tmp_path / "set", 0.0, rule=RULE, working_resolution_mm=resolution)
+    rules = dataclasses.replace(models.postprocessing, appearance=appearance)
+    models = dataclasses.replace(models, postprocessing=rules)
     alone = dataclasses.replace(
         models, quality=dataclasses.replace(models.quality, alone=Calibration((0.1,) * 10, (0.5,) * 10, (0.1,) * 10))
     )
@@ -178,6 +181,13 @@ def test_memory_counts_both_posteriors(tmp_path):
         models = a_set(tmp_path / str(share), share)
         needs.append(needed_memory(models, models.needed_roles(options), options, conformed))
     assert needs[1] > needs[0] + 0.5 * conformed.image.size * 33 * 4
+
+
+def test_memory_counts_what_the_network_said_before_d(tmp_path):
+    models, conformed = a_set(tmp_path / "set", 0.0), conform(scan((64, 64, 64)))
+    plain, scored = (SegmentOptions(mode="s-d", quality=quality) for quality in (False, True))
+    needs = [needed_memory(models, models.needed_roles(plain), options, conformed) for options in (plain, scored)]
+    assert needs[1] - needs[0] == conformed.image.size * 33 * 4
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.5, "half"])
