@@ -97,6 +97,9 @@ class UNetSpec(_Spec):
         Channels of the input and of the softmax.
     features
         Features of the finest level; doubled at each coarser one unless ``constant_features``.
+    plateau
+        So many levels below the finest have its number of features too, before the doubling begins: the finest levels
+        are where a network's work and memory lie.
     levels
         Number of resolutions; the grid must be divisible by ``2 ** (levels - 1)``.
     kernel
@@ -120,12 +123,17 @@ class UNetSpec(_Spec):
     constant_features: bool = False
     skips: str = "all"
     norm: Norm = "batch"
+    plateau: int = 0
 
     def __post_init__(self) -> None:
         _known_norm(self)
         _positive(self, "in_channels", "n_labels", "features", "levels", "kernel", "convolutions")
         if self.kernel % 2 == 0:
             raise ModelError(f"A network's kernel is {self.kernel}; it must be odd.")
+        if not isinstance(self.plateau, int) or isinstance(self.plateau, bool) or not 0 <= self.plateau < self.levels:
+            raise ModelError(
+                f"A network's plateau is {self.plateau!r}; it must be a whole number from 0 to {self.levels - 1}."
+            )
         self.has_skip(0)
 
     @property
@@ -135,7 +143,7 @@ class UNetSpec(_Spec):
 
     def level_features(self, level: int) -> int:
         """Features of a level, 0 being the finest."""
-        return self.features if self.constant_features else self.features * 2**level
+        return self.features if self.constant_features else self.features * 2 ** max(0, level - self.plateau)
 
     def has_skip(self, level: int) -> bool:
         """Whether the decoder at this level also sees the encoder's features."""

@@ -20,14 +20,32 @@ class FrozenNetwork:
 
     def argmax(self, inputs: Inputs) -> np.ndarray:
         """Label of the largest logit, uint8 [x, y, z]."""
-        from keras import ops
+        found: np.ndarray = self._logits(inputs).argmax(-1).to(torch.uint8).cpu().numpy()
+        return found
 
+    def softmax(self, inputs: Inputs) -> np.ndarray:
+        """Posteriors, float32 [x, y, z, labels]."""
+        found: np.ndarray = self._logits(inputs).float().softmax(-1).cpu().numpy()
+        return found
+
+    def _logits(self, inputs: Inputs) -> torch.Tensor:
         if self.model is None:
             self.model = build_unet(self.spec, False, inputs.shape)
             load_weights(self.model, self.path)
         half = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(self.precision)
-        seen = ops.convert_to_tensor(inputs.slab(0, inputs.shape[0])[None])
+        seen = channels(inputs)[None]
         with torch.no_grad(), torch.autocast(seen.device.type, half or torch.bfloat16, enabled=half is not None):
-            logits = forward(self.model, seen)
-        found: np.ndarray = logits[0].argmax(-1).to(torch.uint8).cpu().numpy()
-        return found
+            return forward(self.model, seen)[0]
+
+
+def channels(inputs: Inputs) -> torch.Tensor:
+    """All channels of a network's input, float32 [x, y, z, channels], one-hot encoded where the network computes."""
+    from keras import ops
+
+    parts = []
+    if inputs.image is not None:
+        parts.append(ops.convert_to_tensor(np.ascontiguousarray(inputs.image, np.float32)))
+    if inputs.groups is not None:
+        groups = ops.convert_to_tensor(np.ascontiguousarray(inputs.groups).astype(np.int32))
+        parts.append(ops.one_hot(groups, inputs.n_groups, dtype="float32"))
+    return torch.cat(parts, -1)

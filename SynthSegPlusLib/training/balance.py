@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from SynthSegPlusLib.labels import structures
-from SynthSegPlusLib.networks import Inputs, UNetSpec, load_network, read_weights, write_weights
+from SynthSegPlusLib.networks import Inputs, UNetSpec, read_weights, write_weights
+from SynthSegPlusLib.training.frozen import load_frozen
 from SynthSegPlusLib.training.tasks import Task
 
 VOXELS_PER_SCAN = 60_000
@@ -29,7 +30,7 @@ def balance_volumes(path: Path, task: Task, scans: int, seed: int) -> np.ndarray
     """
     spec = task.spec
     assert isinstance(spec, UNetSpec)  # R has no voxels to count
-    network = load_network(spec, path)
+    network = load_frozen(spec, path)
     posteriors, labels = [], []
     for number in range(1, scans + 1):
         p, label = _voxels(network, task, [seed, _BALANCE, number])

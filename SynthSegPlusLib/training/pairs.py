@@ -17,10 +17,11 @@ from SynthSegPlusLib.contract.errors import OptionsError
 from SynthSegPlusLib.inference.model_set import QualityRule
 from SynthSegPlusLib.inference.quality import quality_inputs, region_dice
 from SynthSegPlusLib.labels import qc_regions, structures
-from SynthSegPlusLib.networks import Inputs, UNetSpec, load_network, read_weights
+from SynthSegPlusLib.networks import Inputs, UNetSpec
 from SynthSegPlusLib.synthesis import Generator, GeneratorConfig, generator_config
 from SynthSegPlusLib.training.config import TrainingConfig
 from SynthSegPlusLib.training.displace import displaced
+from SynthSegPlusLib.training.frozen import load_frozen
 from SynthSegPlusLib.training.nothing import not_a_brain
 from SynthSegPlusLib.training.tasks import role_spec
 
@@ -102,16 +103,9 @@ def frozen_cascade(config: TrainingConfig) -> Callable[[np.ndarray], np.ndarray]
 
 
 def _load(role: str, entry: Any, precision: str) -> Any:
-    import keras
-
     spec = role_spec(role, entry.get("network", {}))
     assert isinstance(spec, UNetSpec)  # the networks of a cascade before R are all U-Nets
-    read_weights(entry["file"], spec.layers())  # says what is wrong with a file before anything is made
-    if keras.backend.backend() == "torch":
-        from SynthSegPlusLib.training._torch_frozen import FrozenNetwork
-
-        return FrozenNetwork(spec, entry["file"], precision)
-    return load_network(spec, entry["file"], precision)  # type: ignore[arg-type]
+    return load_frozen(spec, entry["file"], precision)
 
 
 def _numpy(tensor: Any) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from SynthSegPlusLib.contract.errors import ModelError
+from SynthSegPlusLib.training.grow import Layers, grow, is_unet, levels
 
 
 def warm_start(model: Any, path: str | Path) -> list[str]:
@@ -15,21 +16,45 @@ def warm_start(model: Any, path: str | Path) -> list[str]:
 
     Layers correspond by name without the prefix (unet, unet2, unet_parc). The first convolution may have more input
     channels than the file's: the file's channels come first (the image), the new ones start at zero, so that the
-    network begins by doing exactly what the other did. A head of another size stays fresh. `ModelError` where the
-    file cannot be read or nothing fits.
+    network begins by doing exactly what the other did. A head of another size stays fresh. A U-Net with more levels
+    than the file's goes on from it as from one that sees larger voxels (`grow`). `ModelError` where the file cannot be
+    read or nothing fits.
     """
-    import h5py
-
     path = Path(path)
     if not path.is_file():
         raise ModelError(f"The weight file {path} to start from does not exist; train it first or remove warm_start.")
-    with h5py.File(path) as file:
-        root = file["model_weights"] if "model_weights" in file and "layer_names" not in file.attrs else file
-        sources = {_stem(name): root[name] for name in root}
-        filled = [layer.name for layer in model.layers if layer.weights and _fill(layer, sources)]
+    sources = _read(path)
+    fresh = {
+        _stem(layer.name): {weight.name: _numpy(weight) for weight in layer.weights}
+        for layer in model.layers
+        if layer.weights
+    }
+    if is_unet(fresh) and is_unet(sources) and levels(fresh) > levels(sources):
+        sources = grow(sources, fresh)
+    filled = [layer.name for layer in model.layers if layer.weights and _fill(layer, sources)]
     if not filled:
         raise ModelError(f"No weight of {path} fits this network; it belongs to another architecture.")
     return filled
+
+
+def _read(path: Path) -> Layers:
+    import h5py
+
+    with h5py.File(path) as file:
+        root = file["model_weights"] if "model_weights" in file and "layer_names" not in file.attrs else file
+        found: Layers = {}
+        for name in root:
+            for inner in root[name].values():
+                values = {key.split(":")[0]: np.asarray(inner[key][()], np.float32) for key in inner}
+                found.setdefault(_stem(name), {}).update(values)
+    return found
+
+
+def _numpy(variable: Any) -> np.ndarray:
+    import keras
+
+    values: np.ndarray = keras.ops.convert_to_numpy(variable)
+    return values
 
 
 def _stem(name: str) -> str:
@@ -39,15 +64,16 @@ def _stem(name: str) -> str:
     return name
 
 
-def _fill(layer: Any, sources: dict[str, Any]) -> bool:
-    group = sources.get(_stem(layer.name))
-    if group is None:
+def _fill(layer: Any, sources: Layers) -> bool:
+    source = sources.get(_stem(layer.name))
+    if source is None:
         return False
-    inner = next(iter(group.values()))
     new = {}
     for weight in layer.weights:
-        values = np.asarray(inner[f"{weight.name}:0"][()], np.float32)
+        values = source.get(weight.name)
         shape = tuple(weight.shape)
+        if values is None:
+            return False
         if values.shape != shape and values.ndim == 5 and values.shape[3] < shape[3] and values.shape[4] == shape[4]:
             if "downarm_0_0" not in layer.name:
                 return False

@@ -33,6 +33,7 @@ UNETS = {
         "l2l", 3, 3, features=4, levels=3, convolutions=1, constant_features=True, skips="deepest:1"
     ),
     "no skips, three convolutions": UNetSpec("x", 1, 3, features=4, levels=3, convolutions=3, skips="none"),
+    "a plateau": UNetSpec("unet", 2, 4, features=4, levels=4, plateau=1, norm="instance"),
     "kernel of one": UNetSpec("x", 1, 3, features=4, levels=2, kernel=1),
     "instance norm": UNetSpec("unet", 3, 5, features=4, levels=4, norm="instance"),
     "instance norm, one level": UNetSpec("unet", 1, 3, features=4, levels=1, norm="instance"),

@@ -18,7 +18,7 @@ NETWORK = {"features": 4, "levels": 2, "norm": "instance"}
 
 def volumes(path, one, scans, seed):
     """Found over true volumes of the labels that occur in the scans that are balanced on."""
-    network = balance.load_network(one.task.spec, path)
+    network = balance.load_frozen(one.task.spec, path)
     pairs = [balance._voxels(network, one.task, [seed, balance._BALANCE, number + 1]) for number in range(scans)]
     found = sum(p.sum(axis=0, dtype=np.float64) for p, _ in pairs)
     true = sum(np.bincount(label, minlength=len(found)) for _, label in pairs)

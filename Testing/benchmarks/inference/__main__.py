@@ -4,6 +4,7 @@
     python3 dev.py bench inference --again                      (all cases anew)
     python3 dev.py bench inference --shape 90 110 100 --out DIR (smaller, to try it)
     python3 dev.py bench inference networks --help              (each network alone, and the plain models)
+    python3 dev.py bench inference gpu --help                   (scan after scan in one process, networks kept)
 
 Every case is a process of its own (robust with parcels, quality and volumes, and fast; float32 and bfloat16) with the
 stand-in weights, on a head of 180 x 220 x 200 voxels (192 x 224 x 224 padded): the files and the machine kind of the
@@ -17,14 +18,15 @@ import argparse
 import sys
 from pathlib import Path
 
-from Testing.benchmarks.inference import dice, networks, summary, whole
+from Testing.benchmarks.inference import dice, gpu, networks, summary, whole
 
 RESULTS = Path(__file__).with_name("results")
 
 
 def main() -> int:
-    if sys.argv[1:2] == ["networks"]:
-        return networks.main(sys.argv[2:])
+    parts = {"networks": networks.main, "gpu": gpu.main}
+    if sys.argv[1:2] and sys.argv[1] in parts:
+        return parts[sys.argv[1]](sys.argv[2:])
     parser = argparse.ArgumentParser(prog="inference", description=__doc__.splitlines()[0])
     parser.add_argument("--shape", nargs=3, type=int, default=list(whole.FULL), help="voxels of the head, 1 mm")
     parser.add_argument("--chain", nargs="+", choices=sorted(whole.CHAINS), default=list(whole.CHAINS))
