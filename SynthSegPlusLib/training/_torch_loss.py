@@ -47,7 +47,9 @@ class SegmentationLoss(torch.autograd.Function):
             hit[part] = p.gather(-1, labels[part, None])[:, 0]
             probability[part] = p
             squares += p.square_().sum(0)
-        both, size = _sums(labels, hit, count), _sums(labels, torch.ones_like(hit), count)
+        shares = 1 if logits.device.type == "cpu" else _SHARES
+        both = sums_of_labels(labels, hit, count, shares)
+        size = sums_of_labels(labels, torch.ones_like(hit), count, shares)
         share = (size > 0).float() if present_only else torch.ones_like(size)
         share /= share.sum()
         bottom = size + squares + epsilon
@@ -84,16 +86,14 @@ def segmentation_loss(labels: Any, logits: Any, name: str, weight: float) -> tor
     )  # type: ignore[no-untyped-call, no-any-return]  # fmt: skip
 
 
-def _sums(labels: torch.Tensor, values: torch.Tensor, count: int) -> torch.Tensor:
-    """Sum of ``values`` [voxels] for each of ``count`` labels.
+def sums_of_labels(labels: torch.Tensor, values: torch.Tensor, count: int, shares: int) -> torch.Tensor:
+    """Sum of ``values`` [voxels] for each of ``count`` labels, each added up in so many ``shares`` first.
 
-    On a GPU nine of ten voxels would wait for each other to be added to the background's one number; there each label
-    has many numbers, which are added up last.
+    On a GPU nine of ten voxels would otherwise wait for each other to be added to the background's one number.
     """
-    if values.device.type == "cpu":
-        return values.new_zeros(count).index_add_(0, labels, values)
-    place = labels + count * (torch.arange(len(labels), device=labels.device) % _SHARES)
-    return values.new_zeros(_SHARES * count).index_add_(0, place, values).view(_SHARES, count).sum(0)
+    if shares > 1:
+        labels = labels + count * (torch.arange(len(labels), device=labels.device) % shares)
+    return values.new_zeros(shares * count).index_add_(0, labels, values).view(shares, count).sum(0)
 
 
 def _blocks(values: torch.Tensor) -> list[slice]:

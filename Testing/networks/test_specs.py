@@ -31,6 +31,11 @@ def test_decoder_layers_are_numbered_after_the_encoders_levels():
     ]
 
 
+def test_a_plateau_keeps_the_finest_width_for_so_many_levels():
+    spec = UNetSpec("unet", 1, 33, features=16, levels=5, plateau=1)
+    assert [spec.level_features(level) for level in range(5)] == [16, 16, 32, 64, 128]
+
+
 def test_the_papers_denoiser_is_light_and_has_skips_at_the_two_deepest_levels_only():
     spec = PAPER["D"]
     assert isinstance(spec, UNetSpec)
@@ -60,6 +65,8 @@ def test_a_description_survives_json(spec):
         (lambda: UNetSpec("unet", 1, 33, levels=True), "levels is True"),
         (lambda: UNetSpec("unet", 1, 33, skips="shallowest"), "shallowest"),
         (lambda: UNetSpec("unet", 1, 33, norm="layer"), "'layer'; write batch or instance"),  # type: ignore[arg-type]
+        (lambda: UNetSpec("unet", 1, 33, levels=3, plateau=3), "plateau is 3; .* from 0 to 2"),
+        (lambda: UNetSpec("unet", 1, 33, plateau=True), "plateau is True"),
         (lambda: RegressorSpec("qc", 9, 9, variant="mine"), "mine"),  # type: ignore[arg-type]
         (lambda: UNetSpec.from_dict({"prefix": "unet", "in_channels": 1, "n_labels": 3, "depth": 4}), "depth"),
         (lambda: RegressorSpec.from_dict({"prefix": "qc", "in_channels": 9}), "n_outputs"),

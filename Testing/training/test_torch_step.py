@@ -61,6 +61,45 @@ def test_a_forward_pass_is_that_of_the_keras_model():
     assert max(differences) < 1e-4
 
 
+FROZEN = """
+import keras, numpy as np, sys
+from SynthSegPlusLib.networks import Inputs, UNetSpec, build_unet, load_network, save_weights
+from SynthSegPlusLib.training.frozen import load_frozen
+
+keras.utils.set_random_seed(1)
+spec = UNetSpec("unet", 3, 4, features=4, levels=2, norm="instance")
+save_weights(build_unet(spec, False), sys.argv[1])
+rng = np.random.default_rng(2)
+shape = (16, 16, 8)
+inputs = Inputs(rng.random(shape).astype(np.float32), rng.integers(0, 2, shape).astype(np.uint8), 2)
+frozen, engine = load_frozen(spec, sys.argv[1]), load_network(spec, sys.argv[1])
+print(type(frozen).__name__)
+print(float(np.abs(frozen.softmax(inputs) - engine.softmax(inputs)).max()))
+print(float((frozen.argmax(inputs) == engine.argmax(inputs)).mean()))
+"""
+
+
+def test_a_frozen_network_is_the_engine_s_in_another_way(tmp_path):
+    environment = {**os.environ, "KERAS_BACKEND": "torch"}
+    command = [sys.executable, "-c", FROZEN, str(tmp_path / "w.h5")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    kind, difference, same = done.stdout.split()
+    assert kind == "FrozenNetwork"
+    assert float(difference) < 1e-5
+    assert float(same) > 0.999
+
+
+def test_sums_of_labels_do_not_depend_on_the_shares():
+    from SynthSegPlusLib.training._torch_loss import sums_of_labels
+
+    generator = torch.Generator().manual_seed(1)
+    labels, values = torch.randint(0, 5, (1000,), generator=generator), torch.rand(1000, generator=generator)
+    expected = torch.stack([values[labels == label].sum() for label in range(6)])
+    for shares in (1, 7, 2048):
+        assert torch.allclose(sums_of_labels(labels, values, 6, shares), expected, atol=1e-4)
+
+
 KEEP = """
 import resource, sys
 import numpy as np
