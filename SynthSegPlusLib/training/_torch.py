@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+_FIRST_SCALE, _STEPS_TO_DOUBLE = 2.0**12, 1000  # of the loss, in float16
 _MOMENTUM = 0.01  # torch's convention: 1 - Keras' momentum of 0.99
 
 
@@ -43,7 +44,8 @@ class TorchStep:
 
         self.model, self.optimizer, self.loss = model, optimizer, loss
         self.half = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(precision)
-        self.scaler = torch.amp.GradScaler() if precision == "float16" else None
+        self.scale = _FIRST_SCALE if precision == "float16" else 1.0
+        self.unscathed = 0
 
     def __call__(self, inputs: Any, targets: Any) -> Any:
         """Do a step; returns the loss as a tensor."""
@@ -54,10 +56,29 @@ class TorchStep:
         with torch.autocast(inputs.device.type, self.half or torch.bfloat16, enabled=self.half is not None):
             predicted = forward(self.model, inputs, self.training)
         loss = self.loss(targets, predicted)
-        loss.backward()
+        (loss * self.scale).backward()
         with torch.no_grad():
-            self.optimizer.apply([variable.value.grad for variable in variables], variables)
+            gradients = [variable.value.grad for variable in variables]
+            if self.half is not torch.float16 or self._unscale(gradients):
+                self.optimizer.apply(gradients, variables)
         return loss.detach()
+
+    def _unscale(self, gradients: list[Any]) -> bool:
+        """Divide by the scale that kept small gradients above float16's zero; False: too large for it, leave this step.
+
+        The scale is halved after a step that was too large, and doubled after many that were not.
+        """
+        import torch
+
+        if not all(bool(torch.isfinite(one).all()) for one in gradients):
+            self.scale, self.unscathed = max(1.0, self.scale / 2), 0
+            return False
+        for one in gradients:
+            one /= self.scale
+        self.unscathed += 1
+        if self.unscathed == _STEPS_TO_DOUBLE:
+            self.scale, self.unscathed = self.scale * 2, 0
+        return True
 
 
 def forward(model: Any, inputs: Any, training: bool = False) -> Any:

@@ -43,19 +43,14 @@ def grow(coarse: Layers, fresh: Layers) -> Layers:
     moved = {_deeper(name, added, new): values for name, values in coarse.items()}
     inputs = coarse["_conv_downarm_0_0"]["kernel"].shape[3]
     for level in range(added):
-        for name in (f"_conv_downarm_{level}_0", f"_conv_downarm_{level}_1"):
-            if name in fresh:
-                moved[name] = _passing(fresh[name], 0, inputs, 1.0)
+        for name in _convolutions(fresh, f"_conv_downarm_{level}_"):
+            moved[name] = _passing(fresh[name], 0, inputs, 1.0)
         moved[f"_bn_down_{level}"] = _norm(fresh[f"_bn_down_{level}"], np.full(inputs, _INPUT_STD), _INPUT_MEAN)
     last = coarse[f"_bn_up_{old - 2}"] if old > 1 else coarse["_bn_down_0"]
     for step in range(old - 1, new - 1):
-        for index in (0, 1):
-            name = f"_conv_uparm_{new + step}_{index}"
-            if name in fresh:
-                wide = fresh[name]["kernel"].shape[3]
-                features = min(len(last["gamma"]), fresh[name]["kernel"].shape[4])
-                skipped = wide - _below(fresh, new, step) if index == 0 else 0
-                moved[name] = _passing(fresh[name], skipped, features, _SMALL if index == 0 else 1.0)
+        for index, name in enumerate(_convolutions(fresh, f"_conv_uparm_{new + step}_")):
+            skipped = fresh[name]["kernel"].shape[3] - _below(fresh, new, step) if index == 0 else 0
+            moved[name] = _passing(fresh[name], skipped, len(last["gamma"]), _SMALL if index == 0 else 1.0)
         norm = fresh[f"_bn_up_{step}"]
         count = min(len(last["gamma"]), len(norm["gamma"]))
         moved[f"_bn_up_{step}"] = _norm(norm, np.abs(last["gamma"][:count]), last["beta"][:count])
@@ -71,6 +66,11 @@ def _deeper(name: str, added: int, new: int) -> str:
     if found := re.fullmatch(r"_conv_uparm_(\d+)_(\d+)", name):
         return f"_conv_uparm_{int(found[1]) + added}_{found[2]}"  # numbered on from the number of levels
     return name
+
+
+def _convolutions(layers: Layers, start: str) -> list[str]:
+    """Names of a level's convolutions, in order."""
+    return sorted(name for name in layers if name.startswith(start))
 
 
 def _below(fresh: Layers, new: int, step: int) -> int:

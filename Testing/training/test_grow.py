@@ -71,6 +71,18 @@ def test_two_levels_can_be_added(tmp_path):
     assert np.corrcoef(found.ravel(), wanted.ravel())[0, 1] > 0.9
 
 
+@pytest.mark.parametrize("convolutions", [1, 3])
+def test_levels_may_have_other_numbers_of_convolutions(tmp_path, convolutions):
+    shape = {"convolutions": convolutions, "skips": "none"}
+    old = build_unet(UNetSpec("unet", 1, 4, **COARSE, **shape), False)
+    save_weights(old, tmp_path / "coarse.h5")
+    new = build_unet(UNetSpec("unet", 1, 4, **FINE, **shape), False)
+    image = mask_like(np.random.default_rng(3), 1)
+    warm_start(new, tmp_path / "coarse.h5")
+    found, wanted = numpy(new(repeated(image))), repeated(numpy(old(image)))
+    assert np.corrcoef(found.ravel(), wanted.ravel())[0, 1] > 0.95
+
+
 def test_everything_that_the_coarse_network_was_is_still_there(tmp_path):
     old = coarse(tmp_path)
     new = build_unet(UNetSpec("unet", 1, 4, **FINE), False)

@@ -100,6 +100,37 @@ def test_sums_of_labels_do_not_depend_on_the_shares():
         assert torch.allclose(sums_of_labels(labels, values, 6, shares), expected, atol=1e-4)
 
 
+HALF = """
+import keras, numpy as np, torch
+from SynthSegPlusLib.networks import UNetSpec, build_unet
+from SynthSegPlusLib.training._torch import TorchStep
+from SynthSegPlusLib.training.losses import segmentation_loss
+
+keras.utils.set_random_seed(1)
+model = build_unet(UNetSpec("unet", 1, 3, features=4, levels=2, norm="instance"), False, (8, 8, 8))
+optimizer = keras.optimizers.AdamW(1e-2)
+optimizer.build(model.trainable_variables)
+step = TorchStep(model, optimizer, segmentation_loss("combined", 0.3), "float16")
+image = torch.from_numpy(np.random.default_rng(2).random((1, 8, 8, 8, 1)).astype(np.float32))
+labels = (image[..., 0] * 3).long()
+before = [variable.numpy().copy() for variable in model.trainable_variables]
+step.scale = 2.0**60
+step(image, labels)
+print(all(np.array_equal(a, b.numpy()) for a, b in zip(before, model.trainable_variables)), step.scale == 2.0**59)
+step.scale = 2.0**12
+losses = [float(step(image, labels)) for _ in range(12)]
+print(losses[-1] < losses[0] - 0.05, all(np.isfinite(losses)))
+"""
+
+
+def test_half_precision_scales_the_loss_and_leaves_steps_that_are_too_large(tmp_path):
+    environment = {**os.environ, "KERAS_BACKEND": "torch"}
+    command = [sys.executable, "-c", HALF]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["True"] * 4
+
+
 KEEP = """
 import resource, sys
 import numpy as np
