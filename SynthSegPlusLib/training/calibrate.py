@@ -31,6 +31,9 @@ ASKED, ALONE = "robust", "fast"
 """The modes that are observed: one in which S is asked for a second opinion, and one in which it is not."""
 NUMBERS = ("regressor", "confidence", "agreement", "dice")
 COLUMNS = ("mode", "seed", "scan", "shown", "region", *NUMBERS)
+GOOD, BAD = 0.70, 0.60
+"""Above the first Dice a region should be accepted, below the second rejected."""
+CAUTIONS = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 FEWEST_SCANS = 10
 """Four numbers a region cannot be told from fewer."""
 _DIGITS = 4
@@ -146,22 +149,74 @@ def _cautious(
     observed: Sequence[Observed], regions: Sequence[str], names: Sequence[str], caution: float
 ) -> list[tuple[float, ...]]:
     """A constant, which may be negative, and the weight of each named part: for each one number a region."""
-    from scipy.optimize import lsq_linear
-
     found = []
     for region in regions:
-        own = [one for one in observed if one.region == region and math.isfinite(one.regressor)]
-        if len(own) < FEWEST_SCANS:
+        parts, true, _ = _of_region(observed, region, names)
+        if len(true) < FEWEST_SCANS:
             raise OptionsError(
-                f"{len(own)} scans were observed for the region {region!r}; calibrate with {FEWEST_SCANS} or more."
+                f"{len(true)} scans were observed for the region {region!r}; calibrate with {FEWEST_SCANS} or more."
             )
-        parts = np.array([[1.0, *(getattr(one, name) for name in names)] for one in own])
-        true = np.array([one.dice for one in own])
-        lowest = [-_WIDEST] + [0.0] * (parts.shape[1] - 1)
-        weights = lsq_linear(parts, true, bounds=(lowest, [_WIDEST] * parts.shape[1])).x
+        weights = _weights(parts, true)
         weights[0] = np.clip(weights[0] - np.quantile(parts @ weights - true, caution), -_WIDEST, _WIDEST)
         found.append(weights)
     return [tuple(round(float(n), _DIGITS) for n in column) for column in np.transpose(found)]
+
+
+def _of_region(
+    observed: Sequence[Observed], region: str, names: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray, list[tuple[int, int]]]:
+    """(1 and the named parts [n, 1 + parts], true Dice [n], (seed, scan) [n]) of a region."""
+    own = [one for one in observed if one.region == region and math.isfinite(one.regressor)]
+    parts = np.array([[1.0, *(getattr(one, name) for name in names)] for one in own])
+    return parts, np.array([one.dice for one in own]), [(one.seed, one.scan) for one in own]
+
+
+def _weights(parts: np.ndarray, true: np.ndarray) -> np.ndarray:
+    """Least squares with a free constant, the first, and no other weight below 0."""
+    from scipy.optimize import lsq_linear
+
+    lowest = [-_WIDEST] + [0.0] * (parts.shape[1] - 1)
+    weights: np.ndarray = lsq_linear(parts, true, bounds=(lowest, [_WIDEST] * parts.shape[1])).x
+    return weights
+
+
+@dataclass(frozen=True)
+class Tradeoff:
+    """What a caution costs and brings: shares of the regions with a true Dice above `GOOD` that are accepted, and of
+    those below `BAD` that are rejected (NaN where there are none).
+    """
+
+    caution: float
+    accepted: float
+    rejected: float
+
+
+def tradeoffs(
+    observed: Sequence[Observed], regions: Sequence[str], mode: str = ASKED, threshold: float = 0.65,
+    cautions: Sequence[float] = CAUTIONS,
+) -> list[Tradeoff]:  # fmt: skip
+    """What other cautions would do in a mode, each scan scored by a fit to the others."""
+    names = ("regressor", "agreement", "confidence") if mode == ASKED else ("regressor", "confidence")
+    scores: list[np.ndarray] = []
+    dice: list[float] = []
+    for region in regions:
+        parts, true, scans = _of_region([one for one in observed if one.mode == mode], region, names)
+        for scan in sorted(set(scans)):
+            left = np.array([one == scan for one in scans])
+            weights = _weights(parts[~left], true[~left])
+            lower = np.quantile(parts[~left] @ weights - true[~left], cautions)
+            scores += list((parts[left] @ weights)[:, None] - lower)
+            dice += list(true[left])
+    passed, truth = np.array(scores) >= threshold, np.array(dice)
+    good, bad = truth > GOOD, truth < BAD
+
+    def share(of: np.ndarray) -> float:
+        return float(of.mean()) if len(of) else math.nan
+
+    return [
+        Tradeoff(caution, share(passed[good, number]), share(~passed[bad, number]))
+        for number, caution in enumerate(cautions)
+    ]
 
 
 def check_writable(model_set: ModelSet) -> None:

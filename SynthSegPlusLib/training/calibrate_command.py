@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from SynthSegPlusLib.contract import QC_THRESHOLD
 from SynthSegPlusLib.contract.errors import OptionsError
 
 TABLE = "observed.csv"
@@ -37,13 +38,18 @@ def run(args: argparse.Namespace) -> int:
     from SynthSegPlusLib.networks import choose_backend
     from SynthSegPlusLib.synthesis import Generator, find_label_maps, generator_config, read_label_map
     from SynthSegPlusLib.training.calibrate import (
+        ALONE,
+        ASKED,
+        BAD,
         FEWEST_SCANS,
+        GOOD,
         asking,
         check_writable,
         claim,
         collect,
         fit,
         fit_alone,
+        tradeoffs,
         write_calibration,
     )
 
@@ -70,4 +76,9 @@ def run(args: argparse.Namespace) -> int:
     columns = (opinion.intercept, opinion.regressor, opinion.confidence, opinion.agreement)
     for name, *weights in zip(regions, *columns, strict=True):
         print("{}: {:+.2f} + {:.2f} x R + {:.2f} x confidence + {:.2f} x agreement".format(name, *weights))
+    print(f"\nWhat other cautions would do, each scan scored by a fit to the others (threshold {QC_THRESHOLD:g}):")
+    for mode in (ASKED, ALONE):
+        for one in tradeoffs(observed, regions, mode, QC_THRESHOLD):
+            print(f"{mode}, caution {one.caution:.2f}: of regions above {GOOD:.2f} {one.accepted:.1%} accepted, "
+                  f"of those below {BAD:.2f} {one.rejected:.1%} rejected")  # fmt: skip
     return 0

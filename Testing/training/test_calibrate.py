@@ -15,6 +15,7 @@ from SynthSegPlusLib.labels import qc_regions, structures
 from SynthSegPlusLib.networks import choose_backend
 from SynthSegPlusLib.synthesis import Generator, generator_config
 from SynthSegPlusLib.training.calibrate import (
+    CAUTIONS,
     Observed,
     asking,
     check_writable,
@@ -23,6 +24,7 @@ from SynthSegPlusLib.training.calibrate import (
     fit,
     fit_alone,
     read_observed,
+    tradeoffs,
     true_dice,
     write_calibration,
     write_observed,
@@ -96,6 +98,30 @@ def test_a_cautious_score_is_reached_by_the_share_that_was_asked_for():
         reached = np.mean([one.dice >= score for one, score in zip(own, scores, strict=True)])
         assert reached == pytest.approx(0.9, abs=0.01)
     assert np.less(fit(seen, REGIONS, 0.75).intercept, even.intercept).all()
+
+
+def test_trade_offs_are_those_of_scans_that_the_fit_has_not_seen():
+    exact = tradeoffs(observed(60, lambda r, c, a: 0.1 + 0.5 * r + 0.3 * a), REGIONS, cautions=(0.5,))
+    assert (exact[0].accepted, exact[0].rejected) == pytest.approx((1.0, 1.0), abs=0.01)
+    noise = iter(np.random.default_rng(1).standard_normal(200 * len(REGIONS)))
+    seen = observed(200, lambda r, c, a: 0.1 + 0.5 * r + 0.3 * a + 0.08 * next(noise))
+    found = tradeoffs(seen, REGIONS)
+    assert [one.caution for one in found] == list(CAUTIONS)
+    accepted, rejected = [one.accepted for one in found], [one.rejected for one in found]
+    assert accepted == sorted(accepted, reverse=True)
+    assert rejected == sorted(rejected)
+    assert accepted[0] - accepted[-1] > 0.1
+    assert rejected[-1] - rejected[0] > 0.02
+    # Ten scans whose truth nothing tells: a fit that had seen them would follow them.
+    own = iter(np.random.default_rng(2).uniform(0.3, 0.9, 10 * len(REGIONS)))
+    random = tradeoffs(observed(10, lambda r, c, a: next(own)), REGIONS, cautions=(0.5,))[0]
+    assert random.accepted + random.rejected < 1.3
+
+
+def test_trade_offs_without_good_or_bad_regions_are_no_numbers():
+    found = tradeoffs(observed(20, lambda r, c, a: 0.66 + 0.01 * r), REGIONS, cautions=(0.5,))[0]
+    assert np.isnan(found.accepted)
+    assert np.isnan(found.rejected)
 
 
 def test_too_few_scans_are_refused():
