@@ -43,7 +43,7 @@ class NetworkPool:
         if self.device != "cpu":
             attempts.append((self.device, SMALL_CHUNK_VOXELS, "it ran in smaller pieces"))
             attempts.append(("cpu", None, "it ran on the CPU instead"))
-        shortage = ""
+        shortage, whose = "", ""
         for device, chunk_voxels, way_out in attempts:
             if way_out:
                 self.release()
@@ -52,10 +52,12 @@ class NetworkPool:
             except Exception as error:
                 if not is_memory_shortage(error):
                     raise
+                # Backends have errors of their own for a GPU; Python's tells of the computer's memory, wherever it ran.
+                whose = "computer" if isinstance(error, MemoryError) else "GPU"
                 shortage = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
                 continue
             if way_out:
-                self.warnings.append(f"The GPU's memory did not suffice for the {title}; {way_out}.")
+                self.warnings.append(f"The {whose}'s memory did not suffice for the {title}; {way_out}.")
             return result
         raise MemoryShortage(
             f"The memory did not suffice for the {title} ({shortage}); close other programs, choose a crop, or run "

@@ -397,6 +397,15 @@ def test_a_gpu_that_is_a_little_too_small_works_in_smaller_pieces(tiny, gpu_with
     assert [warning.partition("; ")[2] for warning in result.record["warnings"]] == ["it ran in smaller pieces."]
 
 
+@pytest.mark.parametrize(
+    ("error", "whose"), [(MemoryError(), "computer"), (RuntimeError("CUDA out of memory"), "GPU")]
+)
+def test_a_shortage_is_blamed_on_the_memory_that_ran_out(tiny, gpu_without_memory, error, whose):
+    gpu_without_memory(error, small_pieces_fit=True)
+    (warning,) = segment(tiny, mode="fast").record["warnings"]
+    assert warning.startswith(f"The {whose}'s memory did not suffice")
+
+
 def test_another_error_of_a_gpu_is_not_hidden(tiny, gpu_without_memory):
     gpu_without_memory(RuntimeError("illegal instruction"))
     with pytest.raises(RuntimeError, match="illegal instruction"):
