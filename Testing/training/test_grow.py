@@ -7,12 +7,15 @@ import pytest
 
 from SynthSegPlusLib.contract.errors import ModelError
 from SynthSegPlusLib.networks import UNetSpec, build_unet, save_weights
+from SynthSegPlusLib.training.command import CONFIGS, load
 from SynthSegPlusLib.training.grow import grow, levels
+from SynthSegPlusLib.training.tasks import role_spec
 from SynthSegPlusLib.training.warm_start import warm_start
 
 COARSE = {"features": 6, "levels": 2, "norm": "instance"}
 FINE = {**COARSE, "levels": 3, "plateau": 1}
 SIDE = 16
+STARTS = CONFIGS.with_name("starts")
 
 
 def numpy(tensor):
@@ -127,3 +130,11 @@ def test_grown_weights_have_the_shapes_of_the_fine_network(tmp_path):
     assert {name: {key: value.shape for key, value in values.items()} for name, values in found.items()} == {
         name: {key: value.shape for key, value in values.items()} for name, values in fresh.items()
     }
+
+
+@pytest.mark.parametrize("role", ["segmenter", "tissue", "denoiser", "structure", "parcellation"])
+def test_the_kept_weights_fill_the_networks_of_their_configurations(role):
+    config = load(f"grown_1mm/{role}", role, STARTS / "grown_1mm")
+    model = build_unet(role_spec(role, config.network), False)
+    filled = warm_start(model, config.warm_start)
+    assert len(filled) == len([layer for layer in model.layers if layer.weights])
