@@ -21,6 +21,9 @@ MAPS_BYTES = 24
 APPEARANCE_BYTES = 12
 """Bytes per voxel of the output grid, where the scan's intensities have a say: the scan at 1 mm, and its bias field."""
 
+NATIVE_BYTES = 8
+"""Bytes per voxel of the scan's own grid while it is brought to 1 mm for that (measured)."""
+
 FIT_BYTES = 500
 """Bytes per voxel of the brain on the working grid, in which the appearance of the structures is fitted."""
 
@@ -42,6 +45,7 @@ def needed_memory(model_set: ModelSet, roles: tuple[str, ...], options: SegmentO
     base = MAPS_BYTES * (voxels + output)
     if rules.appearance:
         base += APPEARANCE_BYTES * output + int(BRAIN_SHARE * voxels) * FIT_BYTES
+        base += NATIVE_BYTES * int(np.prod(conformed.volume.shape[:3])) if conformed.resampled else 0
     needs = []
     for role in roles:
         network = model_set.require(role).network

@@ -296,6 +296,10 @@ def test_a_strength_is_another_request_is_told_and_counted(tmp_path):
     assert requests[0] != requests[1]
     needs = [needed_memory(one, one.needed_roles(options), options, conformed) for one in models]
     assert needs[1] > needs[0]
+    fine = conform(Volume(np.zeros((128, 128, 128), np.int16), np.diag([0.5, 0.5, 0.5, 1])), resolution_mm=2.0)
+    extra = [needed_memory(models[1], models[1].needed_roles(options), options, one)
+             - needed_memory(models[0], models[0].needed_roles(options), options, one) for one in (conformed, fine)]
+    assert extra[1] - extra[0] == pytest.approx(8 * 128**3, rel=0.1)  # what the scan's own finer grid takes
     assert "own intensities" in describe(models[1])
     assert "own intensities" not in describe(models[0])
 
