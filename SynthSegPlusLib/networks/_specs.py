@@ -96,7 +96,7 @@ class UNetSpec(_Spec):
     in_channels, n_labels
         Channels of the input and of the softmax.
     features
-        Features of the finest level; doubled at each coarser one unless ``constant_features``.
+        Features of the finest level; doubled at each coarser one (after the ``plateau``) unless ``constant_features``.
     plateau
         So many levels below the finest have its number of features too, before the doubling begins: the finest levels
         are where a network's work and memory lie.
@@ -134,6 +134,8 @@ class UNetSpec(_Spec):
             raise ModelError(
                 f"A network's plateau is {self.plateau!r}; it must be a whole number from 0 to {self.levels - 1}."
             )
+        if self.plateau and self.constant_features:
+            raise ModelError("A network has both a plateau and constant_features; give one of them.")
         self.has_skip(0)
 
     @property

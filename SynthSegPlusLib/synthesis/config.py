@@ -151,7 +151,7 @@ _FAST = GeneratorConfig(
     acquisition=Acquisition(
         full=0.25, isotropic=0.35, truly_isotropic=True, noise=(0.0, 0.04), noise_probability=0.9, partial_view=0.1,
     ),
-    # Amygdalae and horns are for the configurations of S and S2 to ask for; the benchmark's scans have none changed.
+    # Amygdalae and horns are for the configurations of S and S2 to ask for; the accuracy benchmark's scans keep theirs.
     anatomy=Anatomy(ventricles=0.25, cortex=0.25, lesions=0.25, hippocampi=0.25, strip_skull=0.35, strip_csf=0.3),
 )  # fmt: skip
 _DEGRADED = replace(

@@ -45,7 +45,7 @@ class TorchStep:
         self.model, self.optimizer, self.loss = model, optimizer, loss
         self.half = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(precision)
         self.scale = _FIRST_SCALE if precision == "float16" else 1.0
-        self.unscathed = 0
+        self.good_steps = 0
 
     def __call__(self, inputs: Any, targets: Any) -> Any:
         """Do a step; returns the loss as a tensor."""
@@ -66,18 +66,20 @@ class TorchStep:
     def _unscale(self, gradients: list[Any]) -> bool:
         """Divide by the scale that kept small gradients above float16's zero; False: too large for it, leave this step.
 
-        The scale is halved after a step that was too large, and doubled after many that were not.
+        The scale is halved after a step that was too large, and doubled after many that were not. What is not finite
+        without any scale is no matter of float16's range: it goes on into the weights, where the trainer finds it.
         """
         import torch
 
-        if not all(bool(torch.isfinite(one).all()) for one in gradients):
-            self.scale, self.unscathed = max(1.0, self.scale / 2), 0
+        finite = bool(torch.stack([torch.isfinite(one).all() for one in gradients]).all())
+        if not finite and self.scale > 1.0:
+            self.scale, self.good_steps = self.scale / 2, 0
             return False
         for one in gradients:
             one /= self.scale
-        self.unscathed += 1
-        if self.unscathed == _STEPS_TO_DOUBLE:
-            self.scale, self.unscathed = self.scale * 2, 0
+        self.good_steps += 1
+        if self.good_steps == _STEPS_TO_DOUBLE:
+            self.scale, self.good_steps = self.scale * 2, 0
         return True
 
 

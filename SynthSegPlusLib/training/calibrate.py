@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from SynthSegPlusLib.contract import QC_THRESHOLD
 from SynthSegPlusLib.contract.errors import InputError, ModelError, OptionsError
 from SynthSegPlusLib.inference import ModelSet, Segmenter
 from SynthSegPlusLib.inference._rules import Calibration, SecondOpinion
@@ -34,6 +35,7 @@ COLUMNS = ("mode", "seed", "scan", "shown", "region", *NUMBERS)
 GOOD, BAD = 0.70, 0.60
 """Above the first Dice a region should be accepted, below the second rejected."""
 CAUTIONS = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
+"""Of which `tradeoffs` tells what they would do."""
 FEWEST_SCANS = 10
 """Four numbers a region cannot be told from fewer."""
 _DIGITS = 4
@@ -152,14 +154,18 @@ def _cautious(
     found = []
     for region in regions:
         parts, true, _ = _of_region(observed, region, names)
-        if len(true) < FEWEST_SCANS:
-            raise OptionsError(
-                f"{len(true)} scans were observed for the region {region!r}; calibrate with {FEWEST_SCANS} or more."
-            )
+        _enough(len(true), region)
         weights = _weights(parts, true)
         weights[0] = np.clip(weights[0] - np.quantile(parts @ weights - true, caution), -_WIDEST, _WIDEST)
         found.append(weights)
     return [tuple(round(float(n), _DIGITS) for n in column) for column in np.transpose(found)]
+
+
+def _enough(count: int, region: str) -> None:
+    if count < FEWEST_SCANS:
+        raise OptionsError(
+            f"{count} scans were observed for the region {region!r}; calibrate with {FEWEST_SCANS} or more."
+        )
 
 
 def _of_region(
@@ -182,8 +188,8 @@ def _weights(parts: np.ndarray, true: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Tradeoff:
-    """What a caution costs and brings: shares of the regions with a true Dice above `GOOD` that are accepted, and of
-    those below `BAD` that are rejected (NaN where there are none).
+    """What a caution costs and brings, as shares of the scans' regions: of those with a true Dice above `GOOD` that are
+    accepted, and of those below `BAD` that are rejected (NaN where there are none).
     """
 
     caution: float
@@ -192,15 +198,20 @@ class Tradeoff:
 
 
 def tradeoffs(
-    observed: Sequence[Observed], regions: Sequence[str], mode: str = ASKED, threshold: float = 0.65,
+    observed: Sequence[Observed], regions: Sequence[str], mode: str = ASKED, threshold: float = QC_THRESHOLD,
     cautions: Sequence[float] = CAUTIONS,
 ) -> list[Tradeoff]:  # fmt: skip
-    """What other cautions would do in a mode, each scan scored by a fit to the others."""
+    """What other cautions would do in a mode, each scan scored by a fit to the others.
+
+    The others show the same anatomies, so this is kinder than new people will be. `OptionsError` where there are fewer
+    than `FEWEST_SCANS` scans.
+    """
     names = ("regressor", "agreement", "confidence") if mode == ASKED else ("regressor", "confidence")
     scores: list[np.ndarray] = []
     dice: list[float] = []
     for region in regions:
         parts, true, scans = _of_region([one for one in observed if one.mode == mode], region, names)
+        _enough(len(true), region)
         for scan in sorted(set(scans)):
             left = np.array([one == scan for one in scans])
             weights = _weights(parts[~left], true[~left])

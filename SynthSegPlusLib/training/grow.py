@@ -1,9 +1,9 @@
 """From a coarse network to a fine one: its levels become the deeper levels of a network with half the voxel size.
 
 A network of k levels at 2 mm is, but for its first and last layers, one of k + 1 levels at 1 mm without its finest
-level. The finer network therefore begins as the coarse one does on a scan whose voxels were merged two by two by two,
-and only what happens at the new level has to be learnt. Sizes of networks are those of `UNetSpec`; with ``plateau`` the
-widths of the old levels stay what they were.
+level. The finer network therefore begins roughly as the coarse one does on a scan of which every two by two by two
+voxels became one (their brightest), and only what happens at the new level has to be learnt. Sizes of networks are
+those of `UNetSpec`; with ``plateau`` the widths of the old levels stay what they were.
 """
 
 from __future__ import annotations
@@ -35,8 +35,9 @@ def grow(coarse: Layers, fresh: Layers) -> Layers:
     """Weights for the layers of ``fresh`` (a U-Net with more levels, weights just made) that go on from ``coarse``.
 
     The levels of ``coarse`` become the deepest ones. At each new level the first features pass on what they are given,
-    down (the input's channels) and up (the features of the level below); all others stay fresh. A layer that does not
-    fit is left out.
+    down (the input's channels) and up (the features of the level below); all others stay fresh. Made for instance
+    norms: a batch norm's statistics of the training are those of ``fresh``. What does not fit ``fresh`` is for the
+    caller to leave out, such as the head of a network whose finest level has another width.
     """
     old, new = levels(coarse), levels(fresh)
     added = new - old

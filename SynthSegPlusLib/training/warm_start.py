@@ -40,14 +40,19 @@ def warm_start(model: Any, path: str | Path) -> list[str]:
 def _read(path: Path) -> Layers:
     import h5py
 
-    with h5py.File(path) as file:
-        root = file["model_weights"] if "model_weights" in file and "layer_names" not in file.attrs else file
-        found: Layers = {}
-        for name in root:
-            for inner in root[name].values():
-                values = {key.split(":")[0]: np.asarray(inner[key][()], np.float32) for key in inner}
-                found.setdefault(_stem(name), {}).update(values)
-    return found
+    found: Layers = {}
+    try:
+        with h5py.File(path) as file:
+            root = file["model_weights"] if "model_weights" in file and "layer_names" not in file.attrs else file
+            for name, layer in root.items():
+                for inner in layer.values() if isinstance(layer, h5py.Group) else ():
+                    weights = inner.items() if isinstance(inner, h5py.Group) else ()
+                    values = {key.split(":")[0]: np.asarray(one[()], np.float32)
+                              for key, one in weights if isinstance(one, h5py.Dataset)}  # fmt: skip
+                    found.setdefault(_stem(name), {}).update(values)
+    except OSError as error:
+        raise ModelError(f"The weight file {path} to start from cannot be read ({error}); train it again.") from error
+    return {name: values for name, values in found.items() if values}
 
 
 def _numpy(variable: Any) -> np.ndarray:

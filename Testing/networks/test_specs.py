@@ -66,6 +66,7 @@ def test_a_description_survives_json(spec):
         (lambda: UNetSpec("unet", 1, 33, skips="shallowest"), "shallowest"),
         (lambda: UNetSpec("unet", 1, 33, norm="layer"), "'layer'; write batch or instance"),  # type: ignore[arg-type]
         (lambda: UNetSpec("unet", 1, 33, levels=3, plateau=3), "plateau is 3; .* from 0 to 2"),
+        (lambda: UNetSpec("unet", 1, 33, plateau=1, constant_features=True), "both a plateau"),
         (lambda: UNetSpec("unet", 1, 33, plateau=True), "plateau is True"),
         (lambda: RegressorSpec("qc", 9, 9, variant="mine"), "mine"),  # type: ignore[arg-type]
         (lambda: UNetSpec.from_dict({"prefix": "unet", "in_channels": 1, "n_labels": 3, "depth": 4}), "depth"),

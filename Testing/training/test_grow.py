@@ -116,6 +116,12 @@ def test_a_network_with_fewer_levels_is_not_grown(tmp_path):
         warm_start(small, tmp_path / "deep.h5")
 
 
+def test_a_damaged_file_to_start_from_is_refused(tmp_path):
+    (tmp_path / "broken.h5").write_bytes(b"no weights at all")
+    with pytest.raises(ModelError, match="cannot be read"):
+        warm_start(build_unet(UNetSpec("unet", 1, 4, **COARSE), False), tmp_path / "broken.h5")
+
+
 def test_grown_weights_have_the_shapes_of_the_fine_network(tmp_path):
     def layers(model):
         return {

@@ -3,9 +3,9 @@
     python3 dev.py bench inference gpu --backend torch --precision bfloat16 --out OUT
 
 The networks stay loaded and compiled; the first scan, which loads and compiles, is reported by itself. A robust run
-with parcels and scores of the published architecture (stand-in weights), on a 1 mm head. Writes OUT/gpu_<backend>_
-<precision>.json: seconds of every scan, their median, the stages of the median scan, the device's memory at its peak,
-and the rate of a matrix product.
+with parcels and scores on a 1 mm head, by default of the published architecture (stand-in weights). Writes
+OUT/gpu_<backend>_<precision>.json: seconds of every scan, their median, the stages of the median scan, the device's
+memory at its peak, and the rate of a matrix product.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def main(words: list[str]) -> int:
     """Measure and write; returns the exit status."""
     parser = argparse.ArgumentParser(prog="inference gpu", description=__doc__.splitlines()[0])
     parser.add_argument("--shape", nargs=3, type=int, default=[180, 220, 200], help="voxels of the head, 1 mm")
-    parser.add_argument("--scans", type=int, default=20)
+    parser.add_argument("--scans", type=int, default=21)
     parser.add_argument("--precision", default="float32")
     parser.add_argument("--backend", default="torch")
     parser.add_argument("--device", default="auto")
@@ -93,7 +93,7 @@ def device_peak(backend: str) -> float | None:
 
 
 def device_rate(precision: str) -> float:
-    """TFLOP/s of a large matrix product, the best of three."""
+    """TFLOP/s of a large matrix product, the best of four."""
     from keras import ops
 
     side = MATRIX_SIDE if precision != "float32" else MATRIX_SIDE // 2
