@@ -52,8 +52,7 @@ class NetworkPool:
             except Exception as error:
                 if not is_memory_shortage(error):
                     raise
-                # Backends have errors of their own for a GPU; Python's tells of the computer's memory, wherever it ran.
-                whose = "computer" if isinstance(error, MemoryError) else "GPU"
+                whose = "computer" if _is_of_the_computer(error) else "GPU"
                 shortage = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
                 continue
             if way_out:
@@ -95,6 +94,11 @@ class NetworkPool:
 def _is_scarce() -> bool:
     free = free_memory()
     return free is not None and free < KEEP_BYTES
+
+
+def _is_of_the_computer(error: BaseException) -> bool:
+    """Whether the memory that ran out was not a GPU's, for which backends have errors of their own."""
+    return isinstance(error, (MemoryError, MemoryShortage)) or "bad_alloc" in str(error) or "CPUAllocator" in str(error)
 
 
 def is_memory_shortage(error: BaseException) -> bool:

@@ -398,8 +398,10 @@ def test_a_gpu_that_is_a_little_too_small_works_in_smaller_pieces(tiny, gpu_with
 
 
 @pytest.mark.parametrize(
-    ("error", "whose"), [(MemoryError(), "computer"), (RuntimeError("CUDA out of memory"), "GPU")]
-)
+    ("error", "whose"), [(MemoryError(), "computer"), (RuntimeError("std::bad_alloc"), "computer"),
+                         (RuntimeError("DefaultCPUAllocator: not enough memory: out of memory"), "computer"),
+                         (RuntimeError("CUDA out of memory"), "GPU")],
+)  # fmt: skip
 def test_a_shortage_is_blamed_on_the_memory_that_ran_out(tiny, gpu_without_memory, error, whose):
     gpu_without_memory(error, small_pieces_fit=True)
     (warning,) = segment(tiny, mode="fast").record["warnings"]
