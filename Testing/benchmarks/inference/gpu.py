@@ -74,16 +74,17 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         "backend": args.backend, "precision": args.precision, "device": chosen.description,
         "shape": list(args.shape), "model_set": model_set.name, "scans": len(rest), "first_scan_s": seconds[0],
         "median_s": float(np.median(rest)), "seconds": rest, "stages_of_the_median": stages[middle],
-        "device_peak_gb": device_peak(args.backend), "matrix_tflop_per_s": device_rate(args.precision),
+        "device_peak_gb": None if chosen.device == "cpu" else device_peak(args.backend),
+        "matrix_tflop_per_s": device_rate(args.precision),
     }  # fmt: skip
 
 
 def device_peak(backend: str) -> float | None:
-    """GB that the backend held on the GPU at most; None where it does not say."""
+    """GB (10^9 bytes) that the backend held on the GPU at most; None where it does not say."""
     if backend == "torch":
         import torch
 
-        return round(torch.cuda.max_memory_allocated() / 1e9, 3) if torch.cuda.is_available() else None
+        return round(torch.cuda.max_memory_allocated() / 1e9, 3)
     if backend == "jax":
         import jax
 
