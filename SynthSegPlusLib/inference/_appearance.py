@@ -10,7 +10,7 @@ posteriors in the place of an atlas.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
@@ -25,6 +25,10 @@ FIELD_MM = 30.0
 """Standard deviation of the Gaussian that makes the bias field smooth."""
 CERTAIN = 0.9999
 """Voxels that are background with at least this posterior stay so."""
+ALIKE = 0.6
+"""How alike the structures' spreads are taken to be, 0 to 1. A real scan's noise is the same everywhere; what spreads
+fluid more than white matter is mostly voxels that hold some of either, and taken for its own they would move its border
+outwards."""
 RANGE = (0.5, 99.5)
 """Percentiles of the brain's intensities that become 0 and 1."""
 
@@ -162,7 +166,8 @@ class _Mixture:
                 mean[own] = moments[0][number] / total[number]
                 squares = moments[1][number] / total[number] - mean[own] ** 2
                 variance[own] = _variance(squares, total[number], _PRIOR_SHARE * spread)
-        return cls(owner, mean, variance, weight, _PRIOR_SHARE * spread, mixed)
+        begun = cls(owner, mean, variance, weight, _PRIOR_SHARE * spread, mixed)
+        return replace(begun, variance=begun.more_alike(variance, total[owner]))
 
     def likelihoods(self) -> tuple[np.ndarray, np.ndarray]:
         """Density at every level of the Gaussians [levels, n], and of the classes [levels, classes]."""
@@ -197,7 +202,18 @@ class _Mixture:
         for number in self.mixed:
             own = self.owner == number
             weight[own] = (total[own] + _PRIOR_WEIGHT) / (total[own] + _PRIOR_WEIGHT).sum()
-        return _Mixture(self.owner, mean, variance, weight, self.prior_variance, self.mixed)
+        return replace(self, mean=mean, variance=self.more_alike(variance, total), weight=weight)
+
+    def more_alike(self, variance: np.ndarray, total: np.ndarray) -> np.ndarray:
+        """Variances [n] drawn towards their mean (`ALIKE`, on a scale of ratios), weighted by the voxels ``total`` [n].
+
+        Those of classes of several Gaussians stay.
+        """
+        own = ~np.isin(self.owner, self.mixed) & (total > 0)
+        if not own.any():
+            return variance
+        shared = np.average(variance[own], weights=total[own])
+        return np.where(own, variance ** (1 - ALIKE) * shared**ALIKE, variance)
 
     def residual(self, seen: np.ndarray, shares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Per voxel, how far it is from what its structures look like, and how surely: sums of precision-weighted

@@ -10,7 +10,7 @@ import csv
 import json
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -240,18 +240,21 @@ def check_writable(model_set: ModelSet) -> None:
         )
 
 
-def claim(table: Path, model_set: ModelSet, maps: Sequence[str]) -> None:
-    """Note beside a table which networks, rules and label maps it is of; `OptionsError` where they are others."""
+def claim(table: Path, model_set: ModelSet, maps: Sequence[str], kinds: Mapping[str, Any]) -> None:
+    """Note beside a table which networks, rules, label maps and kinds of scans (generator's settings by name) it is of;
+    `OptionsError` where they are others.
+    """
     networks = {name: role.verify().sha256 for name, role in sorted(model_set.roles.items())}
     mine = {
         "columns": list(COLUMNS), "networks": networks, "postprocessing": asdict(model_set.postprocessing),
-        "maps": list(maps),
+        "maps": list(maps), "kinds": dict(kinds),
     }  # fmt: skip
     path = table.with_suffix(".json")
     if path.is_file():
         if json.loads(path.read_text(encoding="utf-8")) != mine:
             raise OptionsError(
-                f"{table} holds what other networks or rules made, or other label maps; give another folder with --out."
+                f"{table} holds what other networks or rules made, or other label maps or kinds of scans; give another "
+                "folder with --out."
             )
         return
     partial = path.with_name(f".{path.name}.part")

@@ -9,6 +9,7 @@ import numpy as np
 
 from SynthSegPlusLib.contract.errors import ModelError
 from SynthSegPlusLib.training.grow import Layers, grow, is_unet, levels
+from SynthSegPlusLib.training.widen import is_narrower, widen
 
 
 def warm_start(model: Any, path: str | Path) -> list[str]:
@@ -17,8 +18,9 @@ def warm_start(model: Any, path: str | Path) -> list[str]:
     Layers correspond by name without the prefix (unet, unet2, unet_parc). The first convolution may have more input
     channels than the file's: the file's channels come first (the image), the new ones start at zero, so that the
     network begins by doing exactly what the other did. A head of another size stays fresh. A U-Net with more levels
-    than the file's goes on from it as from one that sees larger voxels (`grow`). `ModelError` where the file cannot be
-    read or nothing fits.
+    than the file's goes on from it as from one that sees larger voxels (`grow`); one with as many levels and
+    more features begins by doing exactly what the file's did (`widen`). `ModelError` where the file cannot be read or
+    nothing fits.
     """
     path = Path(path)
     if not path.is_file():
@@ -29,8 +31,11 @@ def warm_start(model: Any, path: str | Path) -> list[str]:
         for layer in model.layers
         if layer.weights
     }
-    if is_unet(fresh) and is_unet(sources) and levels(fresh) > levels(sources):
-        sources = grow(sources, fresh)
+    if is_unet(fresh) and is_unet(sources):
+        if levels(fresh) > levels(sources):
+            sources = grow(sources, fresh)
+        elif is_narrower(sources, fresh):
+            sources = widen(sources, fresh)
     filled = [layer.name for layer in model.layers if layer.weights and _fill(layer, sources)]
     if not filled:
         raise ModelError(f"No weight of {path} fits this network; it belongs to another architecture.")

@@ -11,7 +11,7 @@ from scipy import ndimage
 from SynthSegPlusLib.commands._engine import Choice
 from SynthSegPlusLib.commands.models import describe
 from SynthSegPlusLib.contract import ModelError, SegmentOptions
-from SynthSegPlusLib.inference import ModelSet, Segmenter, _cascade, _parcellate
+from SynthSegPlusLib.inference import ModelSet, Segmenter, _appearance, _cascade, _parcellate
 from SynthSegPlusLib.inference._appearance import Appearance, appearance_classes, fit_appearance, strength_in
 from SynthSegPlusLib.inference._memory import needed_memory
 from SynthSegPlusLib.inference._soft import SoftLabels
@@ -105,6 +105,42 @@ def test_a_bias_field_is_found_and_labels_hardly_suffer():
     assert np.corrcoef(found.bias[inside], np.broadcast_to(ramp, image.shape)[inside])[0, 1] > 0.8
     assert right(after, channels) > right(before, channels) + 0.02
     assert right(after, channels) > right(applied(image, before)[1], channels) - 0.02
+
+
+def mixed_at_its_border(noise=0.02):
+    """(channels, posteriors, scan) of a small dark ventricle in white matter: most of its voxels hold some of both.
+
+    The posteriors draw it a voxel too wide.
+    """
+    x, y, z = np.indices((SIDE,) * 3) - (SIDE - 1) / 2
+    radius, ventricle = np.sqrt(x**2 + y**2 + z**2), TABLE.channel(4)
+    channels = np.select([radius < 4, radius < 13], [ventricle, WHITE], 0)
+    image = ndimage.gaussian_filter(painted(channels, {WHITE: 0.9, ventricle: 0.2}, 0.0), 0.9)
+    image += np.random.default_rng(0).normal(0, noise, image.shape)
+    return channels, blurred(np.select([radius < 5, radius < 13], [ventricle, WHITE], 0)), image.astype(np.float32)
+
+
+def test_voxels_that_hold_some_of_both_are_shared_evenly(monkeypatch):
+    channels, before, image = mixed_at_its_border()
+    ventricle = TABLE.channel(4)
+    true, size = int((channels == ventricle).sum()), {}
+    for alike in (0.0, _appearance.ALIKE):
+        monkeypatch.setattr(_appearance, "ALIKE", alike)
+        size[alike] = int((applied(image, before)[1].argmax(-1) == ventricle).sum())
+    found, as_wide_as_they_look = size[_appearance.ALIKE], size[0.0]
+    assert abs(found - true) < 0.5 * abs(as_wide_as_they_look - true)
+    assert abs(found / true - 1) < 0.15
+
+
+def test_spreads_are_drawn_together_but_for_those_of_several_gaussians(monkeypatch):
+    variance, total = np.array([0.04, 0.01, 0.0025, 0.09]), np.array([10.0, 10.0, 20.0, 500.0])
+    mixture = _appearance._Mixture(np.arange(4), np.zeros(4), variance, np.ones(4), 0.01, mixed=(3,))
+    shared = (0.04 * 10 + 0.01 * 10 + 0.0025 * 20) / 40
+    halfway = np.sqrt(variance[:3] * shared)
+    for alike, wanted in ((0.0, variance), (1.0, [shared, shared, shared, 0.09]), (0.5, [*halfway, 0.09])):
+        monkeypatch.setattr(_appearance, "ALIKE", alike)
+        np.testing.assert_allclose(mixture.more_alike(variance, total), wanted)
+    assert np.array_equal(mixture.more_alike(variance, np.array([0, 0, 0, 1.0])), variance)
 
 
 def test_update_is_the_rule_of_bayes():

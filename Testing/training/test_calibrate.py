@@ -13,7 +13,7 @@ from SynthSegPlusLib.contract.errors import ModelError, OptionsError
 from SynthSegPlusLib.inference import ModelSet, Segmenter
 from SynthSegPlusLib.labels import qc_regions, structures
 from SynthSegPlusLib.networks import choose_backend
-from SynthSegPlusLib.synthesis import Generator, generator_config
+from SynthSegPlusLib.synthesis import Generator, draw, generator_config
 from SynthSegPlusLib.training.calibrate import (
     CAUTIONS,
     Observed,
@@ -29,6 +29,7 @@ from SynthSegPlusLib.training.calibrate import (
     write_calibration,
     write_observed,
 )
+from SynthSegPlusLib.training.calibrate_command import KINDS
 from Testing.inference.tiny import write_tiny_set
 from Testing.synthesis.phantoms import phantom
 
@@ -189,19 +190,21 @@ def test_a_calibrated_set_loads_and_scores_by_its_rule(tiny):
     assert not list(tiny.glob(".*"))
 
 
-def test_a_table_of_other_networks_or_maps_is_refused(tiny, tmp_path):
+def test_a_table_of_other_networks_maps_or_kinds_is_refused(tiny, tmp_path):
     made, table = ModelSet.load(tiny), tmp_path / "observed.csv"
-    claim(table, made, ["15"])
-    claim(table, made, ["15"])
+    claim(table, made, ["15"], KINDS)
+    claim(table, made, ["15"], KINDS)
     rules = dataclasses.replace(made.postprocessing, segmenter_share=0.5)
     with pytest.raises(OptionsError, match="other networks or rules"):
-        claim(table, dataclasses.replace(made, postprocessing=rules), ["15"])
+        claim(table, dataclasses.replace(made, postprocessing=rules), ["15"], KINDS)
     with pytest.raises(OptionsError, match="another folder"):
-        claim(table, made, ["16"])
+        claim(table, made, ["16"], KINDS)
+    with pytest.raises(OptionsError, match="kinds of scans"):
+        claim(table, made, ["15"], {**KINDS, "fast": KINDS["degraded"]})
     other = write_tiny_set(tmp_path / "other")
     (other / "quality.h5").write_bytes((tiny / "quality.h5").read_bytes() + b"0")
     with pytest.raises(OptionsError, match="another folder"):
-        claim(table, ModelSet.load(other), ["15"])
+        claim(table, ModelSet.load(other), ["15"], KINDS)
 
 
 def test_what_cannot_be_calibrated_is_said_before_any_scan_is_made(tiny, tmp_path, capsys):
@@ -224,3 +227,15 @@ def test_a_set_without_s_is_refused_and_left_alone(tmp_path):
     assert main(["calibrate", "--models", str(folder), "--labels", str(tmp_path), "--out", str(tmp_path / "o")]) == 2
     assert (folder / "model_set.json").read_text() == before
     assert json.loads(before)["name"] == "lean"
+
+
+def test_a_kind_of_its_own_has_anatomies_that_trainings_do_not_show():
+    generator = Generator([phantom()], generator_config({**KINDS["changed"], "shape": SHAPE}))
+    drawn = [draw(generator.config, generator.maps[0], [1, number]) for number in range(60)]
+    factors = np.array([one.hippocampi for one in drawn])
+    assert factors.min() < 0.45 < 1.1 < factors.max()
+    assert np.all(np.any(factors != 1.0, axis=1))
+    for kind in ("fast", "degraded"):
+        assert generator_config(KINDS[kind]).anatomy.hippocampi_volume[0] == 0.45
+    plain = generator_config({"preset": "fast"})
+    assert dataclasses.replace(generator_config(KINDS["changed"]), anatomy=plain.anatomy) == plain
