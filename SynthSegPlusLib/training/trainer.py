@@ -56,7 +56,9 @@ class Trainer:
         self._recent: list[float] = []
         if self.config.warm_start and not self.resume:
             filled = warm_start(self.model, self.config.warm_start)
-            self.say(f"started from {self.config.warm_start}: {len(filled)} layers")
+            fresh = [layer.name for layer in self.model.layers if layer.weights and layer.name not in filled]
+            rest = f"; fresh are {', '.join(fresh)}" if fresh else ""
+            self.say(f"started from {self.config.warm_start}: {len(filled)} layers{rest}")
         self.optimizer = self._optimizer()
         self._compile()
         if self.resume:

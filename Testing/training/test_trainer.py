@@ -23,13 +23,13 @@ NETWORK = {"features": 4, "levels": 2}
 GENERATOR = {"shape": SHAPE, "resolution": 2.0, "acquisition": {"full": 1}}
 
 
-def trainer(folder, role="tissue", resume=False, **values):
+def trainer(folder, role="tissue", resume=False, say=lambda words: None, **values):
     config = training_config(
         {"role": role, "network": NETWORK, "generator": GENERATOR, "steps": 6, "log_every": 1, "save_every": 100,
          "schedule": {"rate": 1e-2, "warmup": 1}, **values}
     )  # fmt: skip
     generator = Generator([phantom(parcels=True)], generator_config(GENERATOR))
-    return Trainer(SEGMENTATION[role](config, generator), config, folder, SHAPE, resume, say=lambda words: None)
+    return Trainer(SEGMENTATION[role](config, generator), config, folder, SHAPE, resume, say=say)
 
 
 def losses(folder):
@@ -149,6 +149,15 @@ def test_a_warm_start_leaves_a_head_of_another_size_fresh(tmp_path):
     filled = warm_start(build_unet(role_spec("tissue", NETWORK), softmax=False), tmp_path / "s.h5")
     assert "unet_likelihood" not in filled
     assert "unet_conv_downarm_0_0" in filled
+
+
+def test_what_a_warm_start_leaves_fresh_is_told(tmp_path):
+    save_weights(build_unet(role_spec("segmenter", NETWORK), softmax=False), tmp_path / "s.h5")
+    said = []
+    trainer(tmp_path / "s", "segmenter", warm_start=str(tmp_path / "s.h5"), say=said.append)
+    trainer(tmp_path / "s1", "tissue", warm_start=str(tmp_path / "s.h5"), say=said.append)
+    assert "fresh" not in said[0]
+    assert said[1].endswith("fresh are unet_likelihood")
 
 
 def test_a_warm_start_from_a_missing_file_is_refused(tmp_path):
