@@ -63,6 +63,55 @@ def test_a_layer_is_the_plain_one(precision, large, size, activation, with_affin
     assert np.abs(found - expected).max() < TOLERANCE[precision] * np.abs(expected).max()
 
 
+@pytest.mark.parametrize("precision", sorted(TOLERANCE))
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("size", [3, 5])
+@pytest.mark.parametrize("skips", [True, False])
+@pytest.mark.parametrize("with_affine", [True, False])
+def test_a_decoder_step_is_the_plain_convolution_of_skip_and_upsampled(precision, large, size, skips, with_affine):
+    from keras import ops
+
+    from SynthSegPlusLib.networks.lean._compile import fusion_of, largest_tile
+    from SynthSegPlusLib.networks.lean._layers import Affine, Arithmetic, Convolutions
+    from SynthSegPlusLib.networks.lean._stream import Window
+
+    random, features, planes = np.random.default_rng(1), 6, 4
+    inputs = (features if skips else 0) + 2 * features
+    kernel = random.standard_normal((size, size, size, inputs, features)).astype(np.float32) / np.sqrt(inputs * size**3)
+    kernel = kernel.astype(np.float32)
+    bias, scale, shift = random.standard_normal((3, features)).astype(np.float32)
+    kernels = np.split(kernel, [features], axis=3) if skips else [kernel]
+    arithmetic = Arithmetic(precision, largest_tile("tensorflow", "cpu", precision), fusion_of("tensorflow", "cpu"))
+    layer = Convolutions(arithmetic, kernels, [False, True] if skips else [True], bias, "elu",
+                         Affine(scale, shift) if with_affine else None)  # fmt: skip
+    coarse_halo, half = layer.halos[-1], size // 2
+    coarse = random.standard_normal((planes // 2 + 2 * coarse_halo, 3, 5, 2 * features)).astype(np.float32)
+    fine = random.standard_normal((planes + 2 * half, 6, 10, features)).astype(np.float32)
+
+    def window(volume, halo):
+        chunk = arithmetic.tensor(volume)
+        return Window(chunk[:halo], chunk[halo : len(volume) - halo], chunk[len(volume) - halo :])
+
+    given = ([window(fine, half)] if skips else []) + [window(coarse, coarse_halo)]
+    found = ops.convert_to_numpy(ops.cast(layer(*given, large=large), "float32"))
+    upsampled = coarse.repeat(2, 0).repeat(2, 1).repeat(2, 2)
+    surplus = 2 * coarse_halo - half
+    whole = upsampled[surplus : len(upsampled) - surplus]
+    whole = np.concatenate([fine, whole], axis=-1) if skips else whole
+    expected = plain(whole, kernel, bias, "elu", (scale, shift) if with_affine else None, None)
+    assert found.shape == expected.shape
+    assert np.abs(found - expected).max() < TOLERANCE[precision] * np.abs(expected).max()
+
+
+def test_sums_are_one_convolution_where_products_are_cheap():
+    from SynthSegPlusLib.networks.lean._compile import Fusion
+    from SynthSegPlusLib.networks.lean._layers import Arithmetic
+
+    assert Arithmetic("bfloat16", 2, Fusion.AROUND).joins
+    assert not Arithmetic("float32", 4, Fusion.AROUND).joins
+    assert not Arithmetic("bfloat16", 1, Fusion.NONE).joins
+
+
 def test_minimal_filtering_is_kept_for_where_it_pays():
     from SynthSegPlusLib.networks.lean._compile import Fusion
     from SynthSegPlusLib.networks.lean._layers import Arithmetic
@@ -70,7 +119,8 @@ def test_minimal_filtering_is_kept_for_where_it_pays():
     single, half = Arithmetic("float32", 4, Fusion.AROUND), Arithmetic("bfloat16", 2, Fusion.AROUND)
     assert single.filters(3, 24, Fusion.AROUND)
     assert not half.filters(3, 24, Fusion.AROUND)
-    assert half.filters(5, 24, Fusion.AROUND)
+    assert half.filters(5, 64, Fusion.AROUND)
+    assert not half.filters(5, 24, Fusion.AROUND)
     assert not single.filters(3, 96, Fusion.NONE)
     assert single.filters(3, 192, Fusion.NONE)
     assert not half.filters(5, 192, Fusion.NONE)

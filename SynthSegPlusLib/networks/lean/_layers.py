@@ -54,13 +54,24 @@ class Arithmetic:
         """Whether minimal filtering of a kernel ``size`` pays in a layer that is compiled as ``fusion``.
 
         In 16 bits products cost half or less, additions as much as ever: beside TensorFlow's library, which also does
-        bias and activation in passing, only the larger saving of a kernel of 5 outweighs them.
+        bias and activation in passing, only the larger saving of a kernel of 5 outweighs them, and only with many
+        channels.
         """
+        many = channels >= CHANNELS_FOR_FILTERING.get(size, 64)
         if fusion is Fusion.WHOLE or self.precision == "float32" and fusion is Fusion.AROUND:
             return True
         if self.precision != "float32":
-            return fusion is Fusion.AROUND and size > 3
-        return channels >= CHANNELS_FOR_FILTERING.get(size, 64)
+            return fusion is Fusion.AROUND and size > 3 and many
+        return many
+
+    @property
+    def joins(self) -> bool:
+        """Whether convolutions that are added up pay as a single one of all their channels.
+
+        In 16 bits products are cheap, and a coarse volume is sooner upsampled than its convolution made of differences
+        in float32: TensorFlow's library then does everything in one pass.
+        """
+        return self.precision != "float32" and self.fusion is Fusion.AROUND
 
     def tensor(self, array: np.ndarray) -> Any:
         """Array to tensor, in the precision of the network; five axes are a kernel's."""
@@ -96,9 +107,13 @@ class Convolutions:
         if affine is not None:
             self._values += [arithmetic.tensor(affine.scale), arithmetic.tensor(affine.shift)]
         self._prepared: dict[tuple[Term, ...], list[list[Any]]] = {}
+        self._joined: Any = None
 
     def __call__(self, *windows: Window, residual: Any = None, large: bool = False) -> Any:
         fusion = self._arithmetic.fusion
+        upsampled_too = any(coarse for _, coarse in self._kernels)
+        if upsampled_too and residual is None and self._arithmetic.joins:
+            return self._as_one(windows)
         if fusion is Fusion.AROUND and not large:
             fusion = Fusion.NONE
         terms = tuple(
@@ -112,6 +127,14 @@ class Convolutions:
             ]
         run = _convolutions(terms, self._activation, fusion)
         return run([tuple(window) for window in windows], self._prepared[terms], residual, self._values)
+
+    def _as_one(self, windows: tuple[Window, ...]) -> Any:
+        """The sum as one convolution of all channels, those of coarse volumes upsampled."""
+        if self._joined is None:
+            self._joined = self._arithmetic.tensor(np.concatenate([kernel for kernel, _ in self._kernels], axis=3))
+        size, coarse = len(self._kernels[0][0]), tuple(coarse for _, coarse in self._kernels)
+        join, convolve = _joining(size, coarse, self._activation, self._arithmetic.fusion)
+        return convolve(join([tuple(window) for window in windows]), self._joined, self._values)
 
     def _term(self, kernel: np.ndarray, coarse: bool, planes: int, fusion: Fusion) -> Term:
         size, features = len(kernel), kernel.shape[-1]
@@ -190,11 +213,41 @@ def _in_passing(
         return _all_phases((term,), activation, windows, weights, residual, values)
     bias, *affine = values
     (x,) = term.transform(windows[0])
-    total = convolve_and_activate(x, weights[0][0], bias, activation)
+    return _mapped(convolve_and_activate(x, weights[0][0], bias, activation), affine)
+
+
+def _mapped(total: Any, affine: list[Any]) -> Any:
+    """An affine map, if any, whose result alone is rounded."""
     if not affine:
         return total
     scale, shift = (ops.cast(value, "float32") for value in affine)
     return ops.cast(ops.cast(total, "float32") * scale + shift, total.dtype)
+
+
+@cache
+def _joining(
+    size: int, coarse: tuple[bool, ...], activation: Activation, fusion: Fusion
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Functions of tensors: from windows to one window of all channels, and the convolution of that."""
+    return compiled(partial(_join, size, coarse), fusion), compiled(partial(_whole_window, activation), fusion)
+
+
+def _join(size: int, coarse: tuple[bool, ...], windows: list[Any]) -> Any:
+    parts = []
+    for is_coarse, window in zip(coarse, windows, strict=True):
+        x = ops.concatenate(window, axis=0)
+        if is_coarse:
+            surplus = 2 * window[0].shape[0] - size // 2
+            for axis in range(3):
+                x = ops.repeat(x, 2, axis)
+            x = x[surplus : x.shape[0] - surplus]
+        parts.append(x)
+    return parts[0] if len(parts) == 1 else ops.concatenate(parts, axis=-1)
+
+
+def _whole_window(activation: Activation, x: Any, kernel: Any, values: list[Any]) -> Any:
+    bias, *affine = values
+    return _mapped(convolve_and_activate(x, kernel, bias, activation), affine)
 
 
 @dataclass(frozen=True)
