@@ -7,11 +7,14 @@ import pytest
 
 from SynthSegPlusLib.contract.errors import ModelError
 from SynthSegPlusLib.networks import UNetSpec, build_unet, save_weights
+from SynthSegPlusLib.training.command import CONFIGS, load
+from SynthSegPlusLib.training.tasks import role_spec
 from SynthSegPlusLib.training.warm_start import warm_start
 
 NARROW = {"features": 4, "levels": 3, "norm": "instance"}
 WIDE = {**NARROW, "features": 7}
 LABELS = 5
+BUNDLED = CONFIGS.parents[1] / "models" / "starter_cascade_2mm"
 
 
 def numpy(tensor):
@@ -106,3 +109,11 @@ def test_a_narrower_network_cannot_go_on_from_a_wide_one(tmp_path):
     save_weights(network(**WIDE), tmp_path / "wide.h5")
     with pytest.raises(ModelError, match="another architecture"):
         warm_start(network(**NARROW, labels=LABELS + 1), tmp_path / "wide.h5")
+
+
+@pytest.mark.parametrize("folder", [CONFIGS.with_name("starts") / "wide_2mm", BUNDLED])
+@pytest.mark.parametrize("role", ["segmenter", "structure"])
+def test_the_wide_configurations_go_on_from_the_kept_weights_and_from_the_bundled_ones(role, folder):
+    config = load(f"wide_2mm/{role}", role, folder)
+    model = build_unet(role_spec(role, config.network), False)
+    assert warm_start(model, config.warm_start) == with_weights(model)
