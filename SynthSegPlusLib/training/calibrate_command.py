@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from SynthSegPlusLib.contract import QC_THRESHOLD
 from SynthSegPlusLib.contract.errors import OptionsError
@@ -14,7 +15,7 @@ CHANGED = {"ventricles": 0.5, "cortex": 0.5, "hippocampi": 1.0, "hippocampi_volu
            "horns": 0.25}  # fmt: skip
 """Morphology of a kind of scans of its own: networks find the anatomies that they trained on more easily than those of
 new people, and a shrunken structure that they draw at its usual size looks like any other."""
-KINDS = {
+KINDS: dict[str, dict[str, Any]] = {
     "fast": {"preset": "fast"}, "degraded": {"preset": "degraded"},
     "changed": {"preset": "fast", "anatomy": CHANGED},
 }  # fmt: skip
