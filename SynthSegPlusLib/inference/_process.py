@@ -34,7 +34,7 @@ class ProcessTree:
         try:
             self._process = subprocess.Popen(
                 list(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                env=None if environment is None else dict(environment), **_detached(),
+                env=None if environment is None else dict(environment), **detached(),
             )  # fmt: skip
         except (OSError, ValueError) as error:
             raise WorkerError(
@@ -42,7 +42,7 @@ class ProcessTree:
             ) from error
         self._write_lock = threading.Lock()
         self._threads = [
-            threading.Thread(target=_drain, args=(stream, take), name="worker output", daemon=True)
+            threading.Thread(target=drain, args=(stream, take), name="worker output", daemon=True)
             for stream, take in ((self._process.stdout, on_line), (self._process.stderr, on_log))
         ]
         for thread in self._threads:
@@ -86,17 +86,7 @@ class ProcessTree:
 
     def kill(self) -> None:
         """End the process and everything that it started, at once, without waiting for it; again is harmless."""
-        pid = self._process.pid
-        if sys.platform == "win32":
-            # Its children first: once the parent is gone, nothing leads to them.
-            subprocess.run(["taskkill", "/F", "/T", "/PID", str(pid)], capture_output=True, check=False, **_detached())
-        else:
-            try:
-                os.killpg(pid, signal.SIGKILL)
-            except (ProcessLookupError, PermissionError):  # gone already; macOS says "not permitted" of zombies
-                pass
-        if self._process.poll() is None:
-            self._process.kill()
+        end_tree(self._process)
 
     def wait(self, timeout: float) -> bool:
         """Wait until the process is gone and its output read; whether that happened in time (s)."""
@@ -135,14 +125,30 @@ def exit_reason(code: int) -> str:
     return f"it ended with code {code}"
 
 
-def _drain(stream: IO[bytes], take: Callable[[str], object]) -> None:
+def drain(stream: IO[bytes], take: Callable[[str], object]) -> None:
+    """Hand over the lines of a stream until its end, then close it. For a thread."""
     with stream:
         for line in stream:
             take(line.decode("utf-8", errors="replace").rstrip("\r\n"))
 
 
-def _detached() -> dict:
+def detached() -> dict:
     """No console window on Windows; elsewhere a group of its own, so that the whole tree can be ended."""
     if sys.platform == "win32":
         return {"creationflags": subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP}
     return {"start_new_session": True}
+
+
+def end_tree(process: subprocess.Popen) -> None:
+    """End a process that was started `detached` and everything that it started, without waiting for it."""
+    if sys.platform == "win32":
+        # Its children first: once the parent is gone, nothing leads to them.
+        command = ["taskkill", "/F", "/T", "/PID", str(process.pid)]
+        subprocess.run(command, capture_output=True, check=False, **detached())
+    else:
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):  # gone already; macOS says "not permitted" of zombies
+            pass
+    if process.poll() is None:
+        process.kill()

@@ -66,7 +66,7 @@ class PackagesPart:
             ui.packagesLabel.text = _("\u2713 Found in the worker's Python")
         idle = not self.installing and not self._session.busy
         ui.installButton.enabled = idle and self._session.packagesKnown
-        ui.uninstallButton.enabled = idle and self._session.packagesKnown and bool(packages.installed())
+        ui.uninstallButton.enabled = idle and self._session.packagesKnown and bool(packages.folders())
         ui.backendCombo.enabled = idle
 
     def askAndInstall(self, then: Callable[[str], None]) -> None:
@@ -98,12 +98,14 @@ class PackagesPart:
     def uninstall(self) -> None:
         """End the worker and delete every package folder."""
         self._session.restart()
-        with slicer.util.tryWithErrorDisplay(_("The packages could not be deleted.")):
-            gone = self._session.packages.uninstall()
-            self._session.say(f"Uninstalled {len(gone)} package folder(s)")
-        self._session.lookAtPackages()
-        self._timer.start()
-        self._changed()
+        try:
+            with slicer.util.tryWithErrorDisplay(_("The packages could not be deleted.")):
+                gone = self._session.packages.uninstall()
+                self._session.say(f"Uninstalled {len(gone)} package folder(s)")
+        finally:
+            self._session.lookAtPackages()
+            self._timer.start()
+            self._changed()
 
     def lastLine(self) -> str:
         """What pip said last, for the progress line."""
@@ -125,7 +127,10 @@ class PackagesPart:
             self._known()
 
     def _known(self) -> None:
-        self._ui.backendCombo.currentIndex = BACKENDS.index(self._session.packages.suggested())
+        packages = self._session.packages
+        # What is installed is read from the disk; only without it does the worker's Python matter.
+        chosen = next(iter(packages.installed()), None) or packages.suggested()
+        self._ui.backendCombo.currentIndex = BACKENDS.index(chosen)
         self._changed()
 
     def _pollInstallation(self) -> None:
@@ -134,13 +139,16 @@ class PackagesPart:
         for line in said[self._shown:]:
             self._session.say(line)
         self._shown = len(said)
-        succeeded = self.installation.poll()
+        succeeded = None
+        if self.installation.ended:
+            # A worker, also one that began meanwhile, holds the files of the folder that is replaced now.
+            self._session.restart()
+            succeeded = self.installation.poll()
         if succeeded is None:
             self._changed()
             return
         reason, then = self.installation.reason, self._then
         self.installation = self._then = None
-        self._session.restart()
         self._session.lookAtPackages()
         self._changed()
         if then is not None:

@@ -9,14 +9,18 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+from SynthSegPlusLib.inference._process import detached, drain, end_tree
 from SynthSegPlusLib.scene._requirements import BACKENDS, Requirement, modulesFound, requirementsFor, totalMegabytes
 
 STAMP = "synthsegplus-packages.json"
 PYTHON_TAG = f"py{sys.version_info[0]}{sys.version_info[1]}"
+
+PATIENCE_SECONDS = 10.0
+"""How long the finished folder may be refused its place: Windows holds new files while it scans them for viruses."""
 
 
 class Packages:
@@ -43,6 +47,10 @@ class Packages:
     def installed(self) -> list[str]:
         """Backends with a complete folder."""
         return [backend for backend in BACKENDS if (self.folder(backend) / STAMP).is_file()]
+
+    def folders(self) -> list[Path]:
+        """What lies on the disk: every installation, also what an older version or a failure left."""
+        return [path for path in sorted(self.home.glob("*")) if path.is_dir()]
 
     def ownModules(self) -> set[str]:
         """Needed modules that the worker's Python has by itself; asked once in a subprocess (0.1 s)."""
@@ -96,8 +104,10 @@ class Packages:
 
     def uninstall(self) -> list[Path]:
         """Delete every installation; the folders deleted. OSError when a file is in use."""
-        gone = [path for path in sorted(self.home.glob("*")) if path.is_dir()] if self.home.is_dir() else []
+        gone = self.folders()
         for path in gone:
+            # First of all, so that what is left of a folder does not count as installed.
+            (path / STAMP).unlink(missing_ok=True)
             shutil.rmtree(path)
         self.forget()
         return gone
@@ -114,50 +124,76 @@ class Installation:
         self.lines: list[str] = []
         self._packages = packages
         self._succeeded: bool | None = None
+        self._refusedSince: float | None = None
         shutil.rmtree(self.partial, ignore_errors=True)
         self.partial.mkdir(parents=True)
-        options: dict[str, Any] = {"creationflags": 0x08000000} if sys.platform == "win32" else {}
+        # Slicer's Python is a launcher with the real one as its child: to end pip is to end them both.
         self._process = subprocess.Popen(
             pipCommand(packages.python, self.partial, self.requirements, wheels), stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True, encoding="utf-8", errors="replace",
-            env=None if packages.environment is None else dict(packages.environment), **options,
+            stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+            env=None if packages.environment is None else dict(packages.environment), **detached(),
         )
-        self._reader = threading.Thread(target=self._read, name="SynthSegPlus pip", daemon=True)
+        # The thread closes the pipe: whoever else does waits for as long as anything holds its other end.
+        self._reader = threading.Thread(target=drain, args=(self._process.stdout, self.lines.append),
+                                        name="SynthSegPlus pip", daemon=True)
         self._reader.start()
 
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self.lines.append(line.rstrip())
+    @property
+    def ended(self) -> bool:
+        """Whether pip is done, so that the next `poll` puts the new folder in its place."""
+        return self._process.poll() is not None
 
     def poll(self) -> bool | None:
         """None while pip runs, then whether it succeeded. The folder appears only after success."""
-        if self._succeeded is None and self._process.poll() is not None:
+        if self._succeeded is None and self.ended:
             self._reader.join(timeout=5)
-            self._finish(self._process.returncode == 0)
+            if self._process.returncode == 0:
+                self._place()
+            else:
+                self._finish(False, pipReason(self.lines))
         return self._succeeded
 
     def cancel(self) -> None:
         """End pip and delete what it left."""
         if self._succeeded is None:
-            self._process.kill()
+            end_tree(self._process)
             self._process.wait(timeout=10)
-            self._reader.join(timeout=5)
+            self._reader.join(timeout=1)
             self._finish(False, "the installation was cancelled")
 
-    def _finish(self, succeeded: bool, reason: str = "") -> None:
-        if self._process.stdout is not None:
-            self._process.stdout.close()
-        if succeeded:
-            stamp = {"requirements": [r.text for r in self.requirements], "backend": self.backend}
-            (self.partial / STAMP).write_text(json.dumps(stamp, indent=2), encoding="utf-8")
-            shutil.rmtree(self.target, ignore_errors=True)
-            os.replace(self.partial, self.target)
+    def _place(self) -> None:
+        """Succeed, or leave it to the next `poll` while the system refuses, or fail with what it said."""
+        now = time.monotonic()
+        self._refusedSince = self._refusedSince or now
+        try:
+            self._replace()
+        except OSError as error:
+            if now - self._refusedSince > PATIENCE_SECONDS:
+                self._finish(False, f"the new folder could not be put in its place ({error}); close other programs "
+                                    "that use it, such as another Slicer, and try again")
         else:
-            shutil.rmtree(self.partial, ignore_errors=True)
-            self.reason = reason or pipReason(self.lines)
+            self._finish(True)
+
+    def _replace(self) -> None:
+        stamp = {"requirements": [r.text for r in self.requirements], "backend": self.backend}
+        (self.partial / STAMP).write_text(json.dumps(stamp, indent=2), encoding="utf-8")
+        old = self.target.with_name(self.target.name + ".old")
+        shutil.rmtree(old, ignore_errors=True)
+        if self.target.exists():
+            # Moved away before it is deleted: while one of its files is in use, all of it stays as it is.
+            os.replace(self.target, old)
+        try:
+            os.replace(self.partial, self.target)
+        except OSError:
+            if old.exists():  # better the old packages than none
+                os.replace(old, self.target)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+
+    def _finish(self, succeeded: bool, reason: str = "") -> None:
+        shutil.rmtree(self.partial, ignore_errors=True)
         self._packages.forget()
-        self._succeeded = succeeded
+        self.reason, self._succeeded = reason, succeeded
 
 
 def pipCommand(python: str, target: Path, requirements: Sequence[Requirement], wheels: Path | None) -> list[str]:

@@ -77,14 +77,21 @@ class Session:
         if not self.packages.missing(chosen):
             return
         installation = self.packages.install(chosen, wheels)
-        while (succeeded := installation.poll()) is None:
-            slicer.app.processEvents()
-            time.sleep(0.05)
+        try:
+            while not installation.ended:
+                slicer.app.processEvents()
+                time.sleep(0.05)
+            # A worker, also one that began meanwhile, holds the files of the folder that is replaced now.
+            self.restart()
+            while (succeeded := installation.poll()) is None:
+                time.sleep(0.05)
+        except BaseException:
+            installation.cancel()
+            raise
         for line in installation.lines:
             self.say(line)
         if not succeeded:
             raise BackendError(f"The packages could not be installed: {installation.reason}.")
-        self.restart()
 
     # ---- runs -------------------------------------------------------------------------------------------
 
@@ -109,8 +116,10 @@ class Session:
         """Segment and wait, keeping Slicer alive meanwhile; raises the run's error. Works without windows."""
         run = self._begin(inputNode, request, onProgress, None, None)
         while not run.poll():
+            self._tell()
             slicer.app.processEvents()
             time.sleep(0.01)
+        self._tell()
         if run.error is not None:
             raise run.error
         assert run.result is not None
@@ -198,6 +207,12 @@ class Session:
         checking = self._check is not None and not self._check.poll()
         if not self.engine.busy and not self.busy and not checking and self._timer is not None:
             self._timer.stop()
+        self._tell()
+
+    def _tell(self) -> None:
+        """Let the listeners follow. A run that is over is forgotten: it holds its nodes, which may leave the scene."""
+        if not self.busy:
+            self.run = None
         for listener in list(self.listeners):
             listener()
 

@@ -8,9 +8,9 @@ import pytest
 import slicer
 
 from SynthSegPlusLib.contract.errors import ModelError
-from SynthSegPlusLib.scene import BACKENDS, Packages
+from SynthSegPlusLib.scene import BACKENDS, Packages, Session, _packages
 from Testing.slicer.helpers import add_scan, any_set, open_panel
-from Testing.slicer.test_scene_packages import make_wheel
+from Testing.slicer.test_scene_packages import hold, make_installed, make_wheel
 
 
 @pytest.fixture
@@ -132,10 +132,10 @@ def test_apply_asks_first_and_a_no_leaves_the_panel_usable_with_the_reason(needi
     assert len(asked) == 2
 
 
-def agree_to_wheels(needing, monkeypatch, folder):
+def agree_to_wheels(needing, monkeypatch, folder, backend="ssp_tensorflow"):
     """The packages lie in a folder, and the person will say yes to installing them."""
     answer(monkeypatch, agreed=True)
-    for name in ("ssp_common", "ssp_tensorflow"):
+    for name in ("ssp_common", backend):
         make_wheel(folder, name)
     needing.ui.wheelsEdit.currentPath = str(folder)
 
@@ -186,6 +186,82 @@ def test_an_installation_can_be_cancelled(needing, monkeypatch, tmp_path, button
     assert not needing.panel.packages.installing
     assert "cancelled" in needing.ui.stageLabel.text
     assert not any(needing.session.packages.home.glob("*"))
+
+
+def test_the_worker_lets_go_of_its_packages_before_new_ones_take_their_place(
+        needing, slicer_host, monkeypatch, tmp_path):
+    agree_to_wheels(needing, monkeypatch, tmp_path / "wheels")
+    needing.ui.applyButton.click()
+    assert slicer_host.wait_until(lambda: needing.panel.result is not None, 300)
+    folder, move, alive = needing.session.packages.folder("tensorflow"), _packages.os.replace, []
+
+    def replace(source, target):
+        if folder in (source, target):
+            alive.append(any(worker.alive for worker in needing.workers))
+        move(source, target)
+
+    monkeypatch.setattr(_packages.os, "replace", replace)
+    assert needing.worker.alive
+    needing.ui.installButton.click()
+    assert slicer_host.wait_until(lambda: "packages are installed" in needing.ui.stageLabel.text, 300)
+    assert alive == [False, False]
+
+
+def test_packages_that_cannot_be_replaced_are_told_and_the_panel_stays_usable(
+        needing, slicer_host, monkeypatch, tmp_path):
+    monkeypatch.setattr(_packages, "PATIENCE_SECONDS", 0.5)
+    hold(monkeypatch, make_installed(needing.session.packages, "tensorflow"), times=10_000)
+    agree_to_wheels(needing, monkeypatch, tmp_path / "wheels")
+    needing.panel.refresh()
+    needing.ui.installButton.click()
+    assert slicer_host.wait_until(lambda: not needing.panel.packages.installing, 300)
+    assert "cannot access the file" in needing.ui.stageLabel.text
+    assert "Installed for the worker alone" in needing.ui.packagesLabel.text
+    assert needing.ui.applyButton.enabled
+
+
+def test_packages_that_could_be_deleted_only_in_part_are_not_shown_as_installed(needing, slicer_host, monkeypatch):
+    make_installed(needing.session.packages, "tensorflow")
+    needing.panel.refresh()
+    assert "Installed for the worker alone" in needing.ui.packagesLabel.text
+
+    def locked(path):
+        raise PermissionError(13, "The process cannot access the file", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_packages.shutil, "rmtree", locked)
+        with pytest.raises(PermissionError):
+            needing.panel.packages.uninstall()
+    assert slicer_host.wait_until(lambda: "Not installed" in needing.ui.packagesLabel.text)
+    assert needing.ui.uninstallButton.enabled
+    needing.ui.uninstallButton.click()
+    assert not any(needing.session.packages.home.iterdir())
+    assert slicer_host.wait_until(lambda: not needing.ui.uninstallButton.enabled)
+
+
+def test_with_packages_installed_the_panel_names_their_backend_and_asks_no_process(
+        slicer_host, bare_packages, set_of, monkeypatch):
+    asked = []
+    monkeypatch.setattr(_packages, "modulesFound", lambda *arguments: asked.append(arguments) or set())
+    set_of()
+    make_installed(bare_packages, "torch")
+    bare_packages.forget()
+    with open_panel(slicer_host, session=Session(bare_packages.resources, packages=bare_packages)) as opened:
+        assert "(PyTorch)" in opened.ui.packagesLabel.text
+        assert opened.ui.backendCombo.currentText == "PyTorch"
+        slicer_host.process_events()
+    assert asked == []
+
+
+def test_after_an_installation_its_backend_stays_chosen_and_no_process_is_asked(
+        needing, slicer_host, monkeypatch, tmp_path):
+    agree_to_wheels(needing, monkeypatch, tmp_path / "wheels", "ssp_torch")
+    needing.ui.backendCombo.currentIndex = BACKENDS.index("torch")
+    needing.ui.installButton.click()
+    assert slicer_host.wait_until(lambda: "packages are installed" in needing.ui.stageLabel.text, 300)
+    assert slicer_host.wait_until(lambda: not needing.panel.packages._timer.active)
+    assert needing.ui.backendCombo.currentText == "PyTorch"
+    assert not needing.session.packages.asked
 
 
 def test_parameters_live_in_the_scene_and_come_back_with_it(slicer_host, set_of, tmp_path):

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import re
+import signal
 import sys
 import time
 import tomllib
 import zipfile
 from pathlib import Path
 
+import psutil
 import pytest
 
-from SynthSegPlusLib.scene import BACKENDS, Packages, totalMegabytes
+from SynthSegPlusLib.contract.errors import BackendError
+from SynthSegPlusLib.scene import BACKENDS, Packages, Session, _packages, _session, totalMegabytes
 from SynthSegPlusLib.scene._packages import STAMP, pipCommand, pipReason
 from SynthSegPlusLib.scene._requirements import Requirement, modulesFound, readRequirements, requirementsFor
 
@@ -68,6 +72,29 @@ def wait(installation):
         assert time.monotonic() < end
         time.sleep(0.05)
     return succeeded
+
+
+def until(condition, seconds=120.0):
+    """Wait for a condition; its last value."""
+    end = time.monotonic() + seconds
+    while not (value := condition()) and time.monotonic() < end:
+        time.sleep(0.05)
+    return value
+
+
+def gone(pid):
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def make_installed(packages, backend):
+    """A folder as an installation leaves it."""
+    folder = packages.folder(backend)
+    folder.mkdir(parents=True)
+    (folder / STAMP).write_text("{}")
+    return folder
 
 
 @pytest.mark.parametrize("platform", ["linux", "win32", "darwin"])
@@ -141,6 +168,129 @@ def test_a_cancelled_installation_leaves_no_folder(packages, wheels):
     assert installation.poll() is False
     assert "cancelled" in installation.reason
     assert not any(packages.home.iterdir())
+
+
+LAUNCHER = """
+import subprocess, sys
+child = "import os, sys, time; open(sys.argv[1], 'w').write(str(os.getpid())); time.sleep(90)"
+sys.exit(subprocess.call([sys.executable, "-c", child, sys.argv[1]], start_new_session=sys.argv[2] == "apart"))
+"""
+"""As Slicer's launcher: starts the real program, which has its output, and waits for it."""
+
+
+@pytest.fixture
+def launched(packages, tmp_path, monkeypatch):
+    """An installation whose pip runs behind a launcher and says nothing, and the process id of that pip."""
+    started = []
+
+    def launch(place):
+        file = tmp_path / "pid"
+        monkeypatch.setattr(_packages, "pipCommand", lambda *_: [sys.executable, "-c", LAUNCHER, str(file), place])
+        installation = packages.install("tensorflow")
+        assert until(lambda: file.exists() and file.read_text())
+        started.append(int(file.read_text()))
+        return installation, started[0]
+
+    yield launch
+    for pid in started:
+        if not gone(pid):
+            os.kill(pid, signal.SIGTERM)
+
+
+def test_a_cancelled_installation_ends_what_the_launcher_started(launched):
+    installation, pip = launched("in the launcher's group")
+    begin = time.monotonic()
+    installation.cancel()
+    assert until(lambda: gone(pip), 10)
+    assert time.monotonic() - begin < 45  # it would have ended by itself after 90 s
+    assert until(lambda: not installation._reader.is_alive(), 10)
+    assert not installation.partial.exists()
+
+
+def test_a_cancel_does_not_wait_for_a_process_that_cannot_be_ended(launched):
+    installation, pip = launched("apart")
+    begin = time.monotonic()
+    installation.cancel()
+    assert time.monotonic() - begin < 45
+    assert installation.poll() is False
+
+
+def test_an_installation_takes_the_place_of_an_older_one_whole(packages, wheels):
+    old = make_installed(packages, "tensorflow") / "left_over.py"
+    old.touch()
+    assert wait(packages.install("tensorflow", wheels))
+    assert not old.exists()
+    assert (packages.folder("tensorflow") / "ssp_common.py").is_file()
+    assert list(packages.home.iterdir()) == [packages.folder("tensorflow")]
+
+
+def hold(monkeypatch, held, times):
+    """Refuse to move a folder some times, as Windows does while a file in it is open."""
+    move, left = os.replace, [times]
+
+    def replace(source, target):
+        if Path(source) == held and left[0] > 0:
+            left[0] -= 1
+            raise PermissionError(13, "The process cannot access the file", str(source))
+        move(source, target)
+
+    monkeypatch.setattr(_packages.os, "replace", replace)
+
+
+@pytest.mark.parametrize("in_use", ["old", "new"])
+def test_a_folder_that_stays_in_use_is_a_reason_and_remains_whole(packages, wheels, monkeypatch, in_use):
+    monkeypatch.setattr(_packages, "PATIENCE_SECONDS", 0.5)
+    folder = make_installed(packages, "tensorflow")
+    hold(monkeypatch, folder if in_use == "old" else folder.with_name(folder.name + ".partial"), times=10_000)
+    installation = packages.install("tensorflow", wheels)
+    assert wait(installation) is False
+    assert "cannot access the file" in installation.reason
+    assert packages.installed() == ["tensorflow"]
+    assert list(packages.home.iterdir()) == [folder]
+
+
+def test_new_files_that_the_system_holds_for_a_moment_are_waited_for(packages, wheels, monkeypatch):
+    hold(monkeypatch, packages.folder("tensorflow").with_name(packages.folder("tensorflow").name + ".partial"), times=2)
+    installation = packages.install("tensorflow", wheels)
+    assert wait(installation), installation.reason
+    assert packages.installed() == ["tensorflow"]
+
+
+def test_a_script_waits_for_the_packages(packages, wheels, resources, slicer_host):
+    session = Session(resources, packages=packages)
+    session.installAndWait("tensorflow", wheels)
+    assert packages.installed() == ["tensorflow"]
+    assert any("ssp_common" in line for line in session.log)
+    with pytest.raises(BackendError, match="could not be installed"):
+        session.installAndWait("torch", wheels)
+    assert list(packages.home.iterdir()) == [packages.folder("tensorflow")]
+
+
+def test_a_script_that_is_stopped_while_it_waits_ends_the_installation(
+    packages, wheels, resources, slicer_host, monkeypatch
+):
+    def stop():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_session.slicer.app, "processEvents", stop)
+    with pytest.raises(KeyboardInterrupt):
+        Session(resources, packages=packages).installAndWait("tensorflow", wheels)
+    assert list(packages.home.iterdir()) == []
+
+
+def test_what_could_be_deleted_only_in_part_is_no_longer_installed(packages, monkeypatch):
+    folder = make_installed(packages, "torch")
+
+    def locked(path):
+        raise PermissionError(13, "The process cannot access the file", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_packages.shutil, "rmtree", locked)
+        with pytest.raises(PermissionError):
+            packages.uninstall()
+    assert packages.installed() == []
+    assert packages.folders() == [folder]
+    assert packages.uninstall() == [folder]
 
 
 def test_new_requirements_make_a_new_folder(packages, resources):
