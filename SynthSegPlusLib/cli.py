@@ -22,7 +22,7 @@ PROGRAM = "synthsegplus"
 DONE, SCANS_FAILED, REFUSED, STOPPED = 0, 1, 2, 130
 
 COMMANDS = {
-    "segment": ("SynthSegPlusLib.commands.segment", "segment scans (all flags of mri_synthseg and more)"),
+    "segment": ("SynthSegPlusLib.commands.segment", "segment scans (the flags of mri_synthseg and more)"),
     "check": ("SynthSegPlusLib.commands.check", "look at a scan and advise a mode, without segmenting"),
     "models": ("SynthSegPlusLib.commands.models", "list the model sets, where they are and what they can do"),
     "doctor": ("SynthSegPlusLib.commands.doctor", "show versions, backends, devices, memory and model sets"),

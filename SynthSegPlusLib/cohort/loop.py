@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Protocol
 
-from SynthSegPlusLib.cohort.files import need_writable, write_text
+from SynthSegPlusLib.cohort.files import need_writable, remove, sha256_of, text_of, write_text
 from SynthSegPlusLib.cohort.naming import Job, Plan
 from SynthSegPlusLib.cohort.outcomes import Outcome
 from SynthSegPlusLib.cohort.records import finished, write_record
 from SynthSegPlusLib.cohort.tables import PublishedTables, failures, tidy
-from SynthSegPlusLib.contract import BackendError, ModelError, OptionsError, SynthSegPlusError
+from SynthSegPlusLib.contract import BackendError, ModelError, OptionsError, OutputError, SynthSegPlusError
 
 # Tables are rewritten whole; they may cost this share of the time at most while a run goes on.
 TABLES_SHARE = 0.05
+
+# Before a run gives up a table in the end: a program that looks into it for a moment may be done by then.
+PATIENCE_SECONDS = (0.5, 2.0)
 
 
 class Done(Protocol):
@@ -37,6 +44,8 @@ Segment = Callable[[Job], Done]
 
 class Reporter(Protocol):
     """Is told what happens; a door shows it."""
+
+    def note(self, text: str) -> None: ...
 
     def started(self, number: int, count: int, job: Job) -> None: ...
 
@@ -66,7 +75,7 @@ def run(
     """
     for path in dict.fromkeys(path for path, _ in plan.outputs()):
         need_writable(path)
-    tables = _Tables(plan, published)
+    tables = _Tables(plan, published, reporter)
     outcomes: list[Outcome] = []
     try:
         for number, job in enumerate(plan.jobs, start=1):
@@ -79,7 +88,7 @@ def run(
             tables.write_when_cheap(outcomes)
     finally:
         if outcomes:
-            tables.write(outcomes)
+            tables.write_patiently(outcomes)
     return outcomes
 
 
@@ -87,11 +96,13 @@ def _one(
     job: Job, segment: Segment, request: Mapping[str, Any], in_words: Callable[[Exception], str] | None
 ) -> Outcome:
     try:
+        # Before the scan is read: what replaces it meanwhile is not what the result was made of.
+        checksum = sha256_of(job.scan)
         done = segment(job)
         # From here until the new record is written, the old results cannot be trusted.
         job.record.unlink(missing_ok=True)
         written = done.write(job)
-        write_record(job, done.outcome, request, done.record, written)
+        write_record(job, checksum, done.outcome, request, done.record, written)
         return done.outcome
     except (BackendError, ModelError, OptionsError):
         raise  # it would be the same with every scan
@@ -105,48 +116,87 @@ def _one(
 class _Tables:
     """The CSV files of a run, rewritten whole so that they are never damaged."""
 
-    def __init__(self, plan: Plan, published: PublishedTables) -> None:
+    def __init__(self, plan: Plan, published: PublishedTables, reporter: Reporter) -> None:
         self._plan = plan
         self._published = published
+        self._reporter = reporter
+        self._noted = False
         self._last = 0.0
         self._cost = 0.0
 
     def write_when_cheap(self, outcomes: list[Outcome]) -> None:
-        if time.monotonic() - self._last > self._cost / TABLES_SHARE:
+        """As `write`, while scans are waiting: a table that is open in another program must not cost them."""
+        if time.monotonic() - self._last <= self._cost / TABLES_SHARE:
+            return
+        try:
             self.write(outcomes)
+        except OutputError as error:
+            if not self._noted:
+                self._reporter.note(f"warning: {error} The run goes on, and tries again after the next scans.")
+            self._noted = True
+
+    def write_patiently(self, outcomes: list[Outcome]) -> None:
+        """As `write`, for the last time."""
+        for pause in PATIENCE_SECONDS:
+            try:
+                return self.write(outcomes)
+            except OutputError:
+                time.sleep(pause)
+        self.write(outcomes)
 
     def write(self, outcomes: list[Outcome]) -> None:
+        """Write every table that can be written; then the first `OutputError` of the others is raised."""
         began = time.monotonic()
-        if self._plan.shared:
-            self._shared(outcomes)
-        else:
-            self._one_per_scan(outcomes)
-        if self._plan.table is not None:
-            write_text(self._plan.table, tidy(outcomes))
-        self._failures(outcomes)
+        refused: list[OutputError] = []
+        for path, text in self._texts(outcomes):
+            with _collected(refused):
+                write_text(path, text)
+        with _collected(refused):
+            self._failures(outcomes)
         self._last = time.monotonic()
         self._cost = self._last - began
+        if refused:
+            raise refused[0]
 
-    def _shared(self, outcomes: list[Outcome]) -> None:
+    def _texts(self, outcomes: list[Outcome]) -> Iterator[tuple[Path, str]]:
+        yield from self._shared(outcomes) if self._plan.shared else self._one_per_scan(outcomes)
+        if self._plan.table is not None:
+            yield self._plan.table, tidy(outcomes)
+
+    def _shared(self, outcomes: list[Outcome]) -> Iterator[tuple[Path, str]]:
         first = self._plan.jobs[0]
         if first.volumes is not None:
-            write_text(first.volumes, self._published.volumes(outcomes))
+            yield first.volumes, self._published.volumes(outcomes)
         if first.quality is not None:
-            write_text(first.quality, self._published.quality(outcomes))
+            yield first.quality, self._published.quality(outcomes)
 
-    def _one_per_scan(self, outcomes: list[Outcome]) -> None:
+    def _one_per_scan(self, outcomes: list[Outcome]) -> Iterator[tuple[Path, str]]:
         for job, outcome in zip(self._plan.jobs, outcomes, strict=False):
             if job.volumes is not None:
-                write_text(job.volumes, self._published.volumes([outcome], first_cell=""))
+                yield job.volumes, self._published.volumes([outcome], first_cell="")
             if job.quality is not None:
-                write_text(job.quality, self._published.quality([outcome], first_cell=""))
+                yield job.quality, self._published.quality([outcome], first_cell="")
 
     def _failures(self, outcomes: list[Outcome]) -> None:
+        """The list of failed scans, which other runs into the same folder share."""
         path = self._plan.failures
         if path is None:
             return
-        if any(outcome.status == "failed" for outcome in outcomes):
-            write_text(path, failures(outcomes))
+        text = failures(outcomes, text_of(path))
+        if text:
+            write_text(path, text, self._mark())
         else:
-            path.unlink(missing_ok=True)
+            remove(path)
+
+    def _mark(self) -> str:
+        """Another one for every run, but the same when it is repeated, which replaces what a killed one left."""
+        return hashlib.sha256(os.fsencode(self._plan.jobs[0].scan)).hexdigest()[:8] + "-"
+
+
+@contextmanager
+def _collected(refused: list[OutputError]) -> Iterator[None]:
+    try:
+        yield
+    except OutputError as error:
+        refused.append(error)
 

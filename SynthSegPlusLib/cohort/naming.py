@@ -11,14 +11,25 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from SynthSegPlusLib.cohort.scans import OUTPUT_EXTENSION, Kind, absolute, kind_of, lines_of, scans_of, split_name
+from SynthSegPlusLib.cohort.scans import (
+    OUTPUT_EXTENSION,
+    POSTERIORS_SUFFIX,
+    RESAMPLED_SUFFIX,
+    RESULT_SUFFIXES,
+    SEGMENTATION_SUFFIX,
+    Kind,
+    absolute,
+    kind_of,
+    lines_of,
+    scans_of,
+    split_name,
+)
 from SynthSegPlusLib.contract import OptionsError, OutputError
 
 WRITABLE = tuple(dict.fromkeys(OUTPUT_EXTENSION.values()))
 # Names that can only be meant as a file, although no result can be written so.
 UNWRITABLE = (".img", ".hdr", ".csv", ".json", ".png", ".pdf", ".h5", ".gz", ".zip", ".txt")
 
-SEGMENTATION_SUFFIX, POSTERIORS_SUFFIX, RESAMPLED_SUFFIX = "_synthseg", "_posteriors", "_resampled"
 PICTURE_FORMATS = (".png", ".pdf", ".svg")
 RECORD_FORMATS = (".json",)
 FAILURES_NAME = "failed_scans.csv"
@@ -90,10 +101,11 @@ def plan(asked: Asked) -> Plan:
     """Resolve all paths. `InputError`, `OutputError` or `OptionsError` name what does not fit."""
     source = absolute(asked.scans)
     kind = kind_of(source)
-    scans = scans_of(source, kind)
-    if kind == "folder":
-        scans = _without_results(scans, asked.segmentations)
+    found = scans_of(source, kind)
+    written = _results_beside(found) if kind == "folder" else set()
+    scans = [scan for scan in found if scan not in written]
     place = _Place(kind, scans)
+    place.notes += _left_out([scan for scan in found if scan in written])
     segmentations = place.images("--o", asked.segmentations, SEGMENTATION_SUFFIX)
     records = (
         [path.with_name(f"{subject_of(path)}_record.json") for path in segmentations]
@@ -125,12 +137,16 @@ def _each(
     return [None] * len(scans) if given is None else resolve(given)
 
 
-def _without_results(scans: list[Path], segmentations: str) -> list[Path]:
-    """Results that lie beside their scans are no scans of the next run."""
-    if scans[0].is_dir() or _is_file(absolute(segmentations)):
-        return scans
-    written = {_named_in(absolute(segmentations), scan, SEGMENTATION_SUFFIX) for scan in scans}
-    return [scan for scan in scans if scan not in written]
+def _results_beside(scans: list[Path]) -> set[Path]:
+    """What an earlier run may have written beside its scans, wherever this one writes; it is no scan."""
+    return {_named_in(scan.parent, scan, suffix) for scan in scans for suffix in RESULT_SUFFIXES}
+
+
+def _left_out(results: list[Path]) -> Iterator[str]:
+    """A note, because a scan may have such a name by chance."""
+    if results:
+        more = f" and {len(results) - 1} more" if len(results) > 1 else ""
+        yield f"Named like results of scans beside them, so not segmented: {results[0].name}{more}."
 
 
 class _Place:

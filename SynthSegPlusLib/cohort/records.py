@@ -21,12 +21,15 @@ PER_SCAN = ("segmentation", "posteriors", "resampled", "picture")
 
 
 def write_record(
-    job: Job, outcome: Outcome, request: Mapping[str, Any], run: Mapping[str, Any], written: Mapping[str, Path | None]
+    job: Job, checksum: str, outcome: Outcome, request: Mapping[str, Any], run: Mapping[str, Any],
+    written: Mapping[str, Path | None],
 ) -> None:
     """Store the record of a finished scan.
 
     Parameters
     ----------
+    checksum
+        `sha256_of` the scan before it was read.
     request
         What decides the result besides the scan: options, model set, output formats.
     run
@@ -37,7 +40,7 @@ def write_record(
     """
     content = {
         "schema": SCHEMA,
-        "scan": {"path": str(job.scan), "sha256": sha256_of(job.scan)},
+        "scan": {"path": str(job.scan), "sha256": checksum},
         "request": request,
         "outputs": {
             name: None if path is None else {"path": str(path), "bytes": path.stat().st_size}

@@ -16,6 +16,15 @@ OUTPUT_EXTENSION = {
 }  # fmt: skip
 DICOM = (".dcm", ".ima", ".dicom")
 
+SEGMENTATION_SUFFIX, POSTERIORS_SUFFIX, RESAMPLED_SUFFIX = "_synthseg", "_posteriors", "_resampled"
+RESULT_SUFFIXES = (SEGMENTATION_SUFFIX, POSTERIORS_SUFFIX, RESAMPLED_SUFFIX)
+
+# What may lie among the slices of a series without being one: results, and what is written beside them.
+NO_SLICES = (
+    *(extension for extension in OUTPUT_EXTENSION if extension not in DICOM),
+    ".json", ".csv", ".txt", ".png", ".pdf", ".svg",
+)  # fmt: skip
+
 Kind = Literal["image", "folder", "list"]
 
 
@@ -64,10 +73,12 @@ def scans_of(source: Path, kind: Kind) -> list[Path]:
     images = [entry for entry in names if split_name(entry.name)[1] and entry.is_file()]
     # The files of a DICOM series are slices of one scan.
     scans = [entry for entry in images if split_name(entry.name)[1].lower() not in DICOM]
+    own = [f"{source.name}{suffix}" for suffix in RESULT_SUFFIXES]
+    if all(split_name(entry.name)[0] in own for entry in scans):  # none, or results of a series among its slices
+        if len(images) > len(scans) or any(_is_dicom(entry) for entry in names):
+            return [source]
     if scans:
         return scans
-    if images or any(_is_dicom(entry) for entry in names):
-        return [source]
     known = ", ".join(OUTPUT_EXTENSION)
     raise InputError(f"The folder {source} holds no images ({known}) and no DICOM series; give another folder.")
 
@@ -82,6 +93,23 @@ def lines_of(path: Path, flag: str) -> list[str]:
     if not found:
         raise InputError(f"The list {path} of {flag} is empty; write one path per line.")
     return found
+
+
+def holds_series(path: Path) -> bool:
+    """Whether a scan is a folder or a slice, and so read from more than one file."""
+    return path.is_dir() or split_name(path.name)[1].lower() in DICOM
+
+
+def slices_of(path: Path) -> list[Path]:
+    """Files that may be slices of the scan in a folder and its subfolders, or of the series of a slice, sorted."""
+    if path.is_dir():
+        return sorted(entry for entry in path.rglob("*") if entry.is_file() and not _is_result(entry))
+    beside = (entry for entry in path.parent.iterdir() if entry.is_file())
+    return sorted(entry for entry in beside if entry.suffix == path.suffix or _is_dicom(entry))
+
+
+def _is_result(path: Path) -> bool:
+    return path.name.lower().endswith(NO_SLICES)
 
 
 def _is_dicom(path: Path) -> bool:

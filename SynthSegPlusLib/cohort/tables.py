@@ -85,10 +85,14 @@ def tidy_rows(outcome: Outcome) -> list[list[Any]]:
     return [start + [_cell(row[name]) for name in COLUMNS] for row in outcome.measures.to_rows()]
 
 
-def failures(outcomes: Iterable[Outcome]) -> str:
-    """The scans that failed and why."""
-    failed = (outcome for outcome in outcomes if outcome.status == "failed")
-    return _csv(FAILURE_COLUMNS, ([entry.subject, entry.reason, str(entry.scan)] for entry in failed), "\n")
+def failures(outcomes: Sequence[Outcome], earlier: str = "") -> str:
+    """The scans that failed and why; "" where none did. An earlier list keeps its rows of other scans."""
+    tried = {str(outcome.scan) for outcome in outcomes}
+    known = csv.DictReader(io.StringIO(earlier, newline=None))
+    rows = [[row[name] for name in FAILURE_COLUMNS] for row in known
+            if set(FAILURE_COLUMNS) <= set(row) and row["scan"] and row["scan"] not in tried]
+    rows += [[entry.subject, entry.reason, str(entry.scan)] for entry in outcomes if entry.status == "failed"]
+    return _csv(FAILURE_COLUMNS, rows, "\n") if rows else ""
 
 
 def _cell(value: Any) -> Any:

@@ -36,7 +36,7 @@ def earlier(
     Parameters
     ----------
     device
-        As asked for; "auto" takes what the records say.
+        As asked for: "gpu", "cuda" and "mps" are the first GPU, "auto" takes what the records say.
     forecast
         (seconds, bytes) of a scan from its working and output grid.
     """
@@ -45,7 +45,7 @@ def earlier(
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             run = content["run"]
-            if content["request"] != wanted or not _here(run) or device not in ("auto", run["device"]):
+            if content["request"] != wanted or not _here(run) or not _is_on(device, run):
                 continue
             seconds, needed = forecast(tuple(run["grid"]["working"]), tuple(run["grid"]["output"]))
             times.append(sum(stage["wall_s"] for stage in run["timings"].values()) / seconds)
@@ -56,6 +56,12 @@ def earlier(
         if len(times) == ENOUGH:
             break
     return Measured(len(times), median(times), median(sizes), devices[0]) if times else None
+
+
+def _is_on(device: str, run: Mapping[str, Any]) -> bool:
+    """Whether a scan was done on the device that is asked for; records say "cpu" or "gpu:0", whatever its kind."""
+    kind, _, number = device.lower().partition(":")
+    return kind == "auto" or run["device"] == ("cpu" if kind == "cpu" else f"gpu:{number or 0}")
 
 
 def _here(run: Mapping[str, Any]) -> bool:

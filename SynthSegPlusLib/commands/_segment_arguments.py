@@ -38,7 +38,8 @@ def _published(group: argparse._ArgumentGroup) -> None:
 
 
 def _outputs(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--native", action="store_true", help="label maps on the scan's own grid instead of 1 mm")
+    group.add_argument("--native", "--keepgeom", action="store_true",
+                       help="label maps on the scan's own grid instead of 1 mm")
     group.add_argument("--table", metavar="CSV", help="one row a structure: volume, share of ICV, QC, verdict; "
                        "a failed scan is a row with its reason")
     group.add_argument("--picture", metavar="PATH", help="picture of each result (.png, .pdf, .svg), or a folder")

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from SynthSegPlusLib.contract import Advice, Finding
+from SynthSegPlusLib.contract import Advice, Finding, SynthSegPlusError
 from SynthSegPlusLib.inference import ModelSet
 
 SIGNS = {"info": "note", "warning": "warning", "error": "ERROR"}
@@ -21,18 +21,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """0 when every scan can be segmented, 1 when a finding forbids it."""
+    """0 when every scan can be segmented, 1 when one cannot be read or a finding forbids it."""
+    model_set = ModelSet.find(args.models)
+    fit = True
+    for path in args.scan:
+        try:
+            fit &= _look(path, args, model_set)
+        except SynthSegPlusError as error:
+            if args.debug:
+                raise
+            fit = False
+            sentence = f"{path}:\n  {SIGNS['error']:<8} {error}"
+            print(json.dumps({"scan": path, "error": str(error)}) if args.json else sentence)
+    return 0 if fit else 1
+
+
+def _look(path: str, args: argparse.Namespace, model_set: ModelSet) -> bool:
+    """Print what is found about a scan; whether it can be segmented."""
     from SynthSegPlusLib.volume import Volume, advise, check
 
-    roles = ModelSet.find(args.models).roles
-    unfit = 0
-    for path in args.scan:
-        volume = Volume.read(Path(path))
-        findings = check(volume, ct=args.ct)
-        advice = advise(volume, findings, roles)
-        unfit += any(finding.severity == "error" for finding in findings)
-        print(_json(path, volume, findings, advice) if args.json else _text(path, volume, findings, advice))
-    return 1 if unfit else 0
+    volume = Volume.read(Path(path))
+    findings = check(volume, ct=args.ct)
+    advice = advise(volume, findings, model_set.roles)
+    print(_json(path, volume, findings, advice) if args.json else _text(path, volume, findings, advice))
+    return all(finding.severity != "error" for finding in findings)
 
 
 def _text(path: str, volume: Any, findings: list[Finding], advice: Advice) -> str:

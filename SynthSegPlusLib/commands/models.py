@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
+from pathlib import Path
 
 from SynthSegPlusLib.contract import ModelError
 from SynthSegPlusLib.inference import ModelSet, Role, survey
-from SynthSegPlusLib.inference.model_set import ROLE_TITLES
+from SynthSegPlusLib.inference.model_set import DESCRIPTION_FILE, ROLE_TITLES
 from SynthSegPlusLib.report.text import align
 
 WHERE = {
@@ -29,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
         print(describe(_one(args)))
         return 0
     if args.action == "check":
-        return _check([_one(args)] if args.name else survey(args.models)[0])
+        return _check(*(([_one(args)], []) if args.name else survey(args.models)))
     if args.name:
         raise ModelError(f"'models list' takes no name; for one set: synthsegplus models show {args.name}")
     return _list(args.models)
@@ -94,16 +96,26 @@ def describe(entry: ModelSet) -> str:
     return "\n".join(lines)
 
 
-def _check(sets: list[ModelSet]) -> int:
-    if not sets:
-        raise ModelError("No model set was found; name the folder that holds the weights.")
-    bad = 0
+def _check(sets: list[ModelSet], problems: list[str]) -> int:
+    bad = len(problems)
     for entry in sets:
         for role in entry.roles.values():
             problem = _problem(role)
             bad += problem is not None
             print(f"{entry.name}: {role.path.name} ({role.name}): {problem or 'sound'}")
+        for name, path in _missing(entry).items():
+            bad += 1
+            print(f"{entry.name}: {path.name} ({name}): missing")
+    for sentence in problems:
+        print(f"Not usable: {sentence}")
+    if not sets:
+        raise ModelError("No model set was found; name the folder that holds the weights.")
     return 1 if bad else 0
+
+
+def _missing(entry: ModelSet) -> Mapping[str, Path]:
+    """Files that a set promises and lacks. The published ones promise nothing: many people have a part of them."""
+    return entry.absent if (entry.folder / DESCRIPTION_FILE).is_file() else {}
 
 
 def _problem(role: Role) -> str | None:

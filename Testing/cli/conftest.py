@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +30,15 @@ from SynthSegPlusLib.labels import parcels, structures
 from SynthSegPlusLib.volume import Volume, check
 
 BLOCK = (slice(4, 12),) * 3
+
+
+@pytest.fixture(autouse=True)
+def _gpus_stay_visible():
+    """What the command line hides from its own process is seen again by the next test."""
+    before = {name: value for name, value in os.environ.items() if name == "CUDA_VISIBLE_DEVICES"}
+    yield
+    os.environ.pop("CUDA_VISIBLE_DEVICES", None)
+    os.environ.update(before)
 
 
 @pytest.fixture(autouse=True)

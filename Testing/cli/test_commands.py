@@ -26,6 +26,7 @@ from SynthSegPlusLib.inference import ModelSet
 from SynthSegPlusLib.networks import UNetSpec
 from SynthSegPlusLib.volume import Volume
 from Testing.cli.conftest import write_scan
+from Testing.inference.tiny import write_tiny_set
 
 HEAVY = ("keras", "tensorflow", "torch", "jax", "nibabel", "scipy", "SimpleITK", "h5py", "matplotlib")
 
@@ -85,6 +86,28 @@ def test_models_check_finds_files_that_are_not_what_they_should_be(full_set, say
     assert said.out.count("sound") < len(said.out.splitlines())
 
 
+def test_models_check_names_a_place_that_holds_no_set(tmp_path, say, monkeypatch):
+    monkeypatch.setenv("SYNTHSEGPLUS_MODELS", str(tmp_path / "nowhere"))
+    said = say("models", "check")
+    assert said.status == 1
+    assert f"Not usable: There is no model set at {tmp_path / 'nowhere'}" in said.out
+    assert "starter_2mm: starter_s_2mm.h5 (segmenter): sound" in said.out
+
+
+def test_models_check_names_files_that_a_set_describes_and_lacks(tmp_path, say):
+    folder = write_tiny_set(tmp_path / "tiny", ("segmenter", "quality"))
+    assert say("models", "check", folder).status == 0
+    (folder / "quality.h5").unlink()
+    said = say("models", "check", folder)
+    assert said.status == 1
+    assert said.out.splitlines() == ["tiny: segmenter.h5 (segmenter): sound", "tiny: quality.h5 (quality): missing"]
+
+
+def test_models_check_does_not_miss_published_files_of_which_many_people_have_a_part(full_set, say):
+    (full_set / "synthseg_qc_2.0.h5").unlink()
+    assert "missing" not in say("models", "check").out
+
+
 def test_models_show_of_an_unknown_set_is_refused(say):
     said = say("models", "show", "no_such_set")
     assert said.status == 2
@@ -108,6 +131,23 @@ def test_check_of_a_scan_that_cannot_be_segmented_is_status_1(tmp_path, say):
     said = say("check", path)
     assert said.status == 1
     assert "ERROR    constant" in said.out
+
+
+def test_check_goes_on_after_a_scan_that_cannot_be_read(tmp_path, say):
+    scans = [write_scan(tmp_path / "a.nii.gz"), tmp_path / "none.nii.gz", write_scan(tmp_path / "c.nii.gz")]
+    said = say("check", *scans)
+    assert said.status == 1
+    assert said.out.count("advice   mode") == 2
+    assert f"{scans[1]}:\n  ERROR    {scans[1]} does not exist; check the path.\n" in said.out
+    found = [json.loads(line) for line in say("check", "--json", *scans).out.splitlines()]
+    assert [entry["scan"] for entry in found] == [str(scan) for scan in scans]
+    assert found[1] == {"scan": str(scans[1]), "error": f"{scans[1]} does not exist; check the path."}
+
+
+def test_check_with_debug_ends_at_a_scan_that_cannot_be_read(tmp_path, say):
+    said = say("check", tmp_path / "none.nii.gz", "--debug")
+    assert said.status == 2
+    assert "Traceback" in said.err
 
 
 def test_doctor_lists_packages_devices_and_model_sets(say, monkeypatch):
@@ -234,14 +274,14 @@ def test_a_forecast_knows_the_grids_of_a_crop_and_of_a_set_that_looks_for_the_br
     whole = ModelSet.find("starter_2mm")
     framed = replace(whole, field_of_view_mm=(160, 192, 160))
     grids, work, network = forecast_grids(whole, scan)
-    assert grids == Grids((104, 120, 80), (200, 240, 160))
+    assert grids == Grids((104, 120, 80), (200, 240, 160), (50, 60, 40))
     assert work == operations(network, (104, 120, 80))
     grids, work, network = forecast_grids(framed, scan)
-    assert grids == Grids((80, 96, 80), (200, 240, 160))
+    assert grids == Grids((80, 96, 80), (200, 240, 160), (50, 60, 40))
     assert work == operations(network, (80, 96, 80)) + operations(network, (104, 120, 80))
     for model_set in (whole, framed):
         grids, work, network = forecast_grids(model_set, scan, crop=(96, 96, 96))
-        assert grids == Grids((48, 48, 48), (200, 240, 160))
+        assert grids == Grids((48, 48, 48), (200, 240, 160), (50, 60, 40))
         assert work == operations(network, (48, 48, 48))
 
 

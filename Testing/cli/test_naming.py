@@ -120,6 +120,19 @@ def test_results_beside_their_scans_are_not_scans_of_the_next_run(place):
     assert [job.scan.name for job in made.jobs] == ["a.nii", "b.nii.gz", "c.mgz", "d.npz"]
 
 
+@pytest.mark.parametrize("elsewhere", [{}, {"posteriors": "in", "resampled": "in"}, {"segmentations": "in"}])
+def test_no_kind_of_result_beside_its_scan_is_a_scan_of_the_next_run(elsewhere, place):
+    results = ("a_synthseg.nii", "b_posteriors.nii.gz", "b_resampled.nii.gz", "c_resampled.mgz",
+               "b_synthseg_synthseg.nii.gz", "b_synthseg.nii.gz")
+    for name in (*results, "x_resampled.nii.gz"):
+        (place / "in" / name).write_bytes(b"x")
+    made = plan(Asked(**{key: str(place / value)
+                         for key, value in {"scans": "in", "segmentations": "o", **elsewhere}.items()}))
+    # There is no scan x, of which the last could be a result.
+    assert [job.scan.name for job in made.jobs] == ["a.nii", "b.nii.gz", "c.mgz", "d.npz", "x_resampled.nii.gz"]
+    assert made.notes == ("Named like results of scans beside them, so not segmented: a_synthseg.nii and 5 more.",)
+
+
 def test_records_of_scans_that_differ_in_their_extension_only_are_different_files(place):
     (place / "in" / "b.nii").write_bytes(b"x")
     records = [job.record for job in plan(Asked(str(place / "in"), str(place / "o"))).jobs]
@@ -133,6 +146,18 @@ def test_a_folder_of_dicom_slices_is_one_scan_named_like_the_folder(tmp_path):
         (folder / f"slice{index}").write_bytes(b"\0" * 128 + b"DICM")
     made = plan(Asked(str(folder), str(tmp_path / "o")))
     assert [(job.scan, job.segmentation.name) for job in made.jobs] == [(folder, "series7_synthseg.nii.gz")]
+
+
+def test_results_among_the_slices_of_a_series_are_not_its_scans(tmp_path):
+    folder = tmp_path / "series7"
+    folder.mkdir()
+    (folder / "slice0").write_bytes(b"\0" * 128 + b"DICM")
+    results = ["series7_synthseg.nii.gz", "series7_posteriors.nii.gz"]
+    for name in results:
+        (folder / name).write_bytes(b"x")
+    assert [job.scan for job in plan(Asked(str(folder), str(folder))).jobs] == [folder]
+    (folder / "slice0").unlink()
+    assert [job.scan.name for job in plan(Asked(str(folder), str(folder))).jobs] == sorted(results)
 
 
 def test_every_refusal_is_a_sentence_with_something_to_do(place):

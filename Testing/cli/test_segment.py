@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import os
 import re
 from pathlib import Path
 
@@ -62,6 +63,7 @@ def test_one_scan_gives_labels_of_the_published_type_and_a_record(scan, tmp_path
     (["--crop", "96", "128", "64"], {"crop": (96, 128, 64)}),
     (["--native", "--precision", "bfloat16", "--compatibility"],
      {"grid": "native", "precision": "bfloat16", "compatibility": True}),
+    (["--keepgeom"], {"grid": "native"}),
     (["--qc-threshold", "0.5"], {"quality": True, "qc_threshold": 0.5}),
     (["--qc-from-denoiser", "--robust"], {"quality_from_denoiser": True, "quality": False}),
 ])
@@ -283,6 +285,16 @@ def test_a_role_that_the_set_lacks_is_named_before_anything_is_written(scan, tmp
         assert role in said.complaints[0]
     assert not (tmp_path / "o").exists()
     assert engine.made == []
+
+
+@pytest.mark.parametrize(
+    ("flags", "hidden"), [(["--cpu"], True), (["--device", "cpu"], True), (["--device", "CPU"], True), ([], False)]
+)
+def test_on_the_cpu_no_backend_sees_a_gpu(scan, tmp_path, engine, say, flags, hidden):
+    seen, before = [], os.environ.get("CUDA_VISIBLE_DEVICES")
+    engine.hook = lambda name: seen.append(os.environ.get("CUDA_VISIBLE_DEVICES"))
+    assert say("segment", "--i", scan, "--o", tmp_path / "o", *flags).status == 0
+    assert seen == ["-1" if hidden else before]
 
 
 def test_a_mode_that_the_set_cannot_run_comes_with_one_that_it_can(scan, tmp_path, engine, say):
