@@ -88,6 +88,7 @@ class SynthSegPlusWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.addObserver(scene, scene.EndCloseEvent, self.onSceneEnd)
         self.addObserver(scene, scene.EndImportEvent, self.onSceneEnd)
         self.addObserver(scene, scene.NodeRemovedEvent, self.onNodeRemoved)
+        self.addObserver(scene, scene.EndBatchProcessEvent, self.onBatchEnd)
         self.initializeParameterNode()
 
     def cleanup(self) -> None:
@@ -118,6 +119,11 @@ class SynthSegPlusWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onNodeRemoved(self, caller: Any, event: Any) -> None:
         if self.panel is not None and not slicer.mrmlScene.IsClosing() and not slicer.mrmlScene.IsBatchProcessing():
+            self.panel.refresh()
+
+    def onBatchEnd(self, caller: Any, event: Any) -> None:
+        """What was deleted and made meanwhile is looked at once."""
+        if self.panel is not None and not slicer.mrmlScene.IsClosing():
             self.panel.refresh()
 
     def initializeParameterNode(self) -> None:

@@ -11,7 +11,7 @@ from slicer.i18n import tr as _
 
 from SynthSegPlusLib.panel._parameters import Shown
 from SynthSegPlusLib.panel._words import muted, safe
-from SynthSegPlusLib.scene import ResultNodes, exportResult, makeSegmentation, showSurfaces
+from SynthSegPlusLib.scene import ResultNodes, exportResult, makeSegmentation, segmentsOf, showSurfaces
 
 
 class ExportPart:
@@ -34,6 +34,10 @@ class ExportPart:
             self._say("")
         self._result, self._shown = result, shown
 
+    def clear(self) -> None:
+        """There is no result any more."""
+        self._result = None
+
     def export(self) -> list[Path]:
         """Write what is ticked; the paths."""
         folder = self._ui.exportFolderEdit.currentPath
@@ -52,20 +56,29 @@ class ExportPart:
         return written
 
     def makeSegments(self) -> Any:
-        """The result's segmentation node, made when there is none yet."""
+        """The segmentation node of the labelmap that is shown, made when there is none."""
         if self._result is None:
             return None
-        if self._result.segmentationNode is None:
+        if segmentsOf(self._result, self._shown.value) is None:
             with slicer.util.tryWithErrorDisplay(_("The segments could not be made."), waitCursor=True):
                 makeSegmentation(self._result, self._shown.value)
-        return self._result.segmentationNode
+        return segmentsOf(self._result, self._shown.value)
 
     def showSurfaces(self) -> None:
-        """Surfaces of all segments in the 3D view."""
+        """Surfaces of all segments of the labelmap that is shown in the 3D view."""
         node = self.makeSegments()
         if node is not None:
             with slicer.util.tryWithErrorDisplay(_("The surfaces could not be made."), waitCursor=True):
                 showSurfaces(node)
+                self._hideOthers(node)
+
+    def _hideOthers(self, node: Any) -> None:
+        """The surfaces of the other labelmap would lie in the same places."""
+        assert self._result is not None
+        for shown in Shown:
+            other = segmentsOf(self._result, shown.value)
+            if other is not None and other is not node:
+                other.GetDisplayNode().SetVisibility3D(False)
 
     def _say(self, text: str) -> None:
         self._ui.exportedLabel.text = text

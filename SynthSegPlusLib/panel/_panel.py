@@ -23,6 +23,7 @@ from SynthSegPlusLib.panel._words import lines, safe
 from SynthSegPlusLib.scene import (
     Request,
     ResultNodes,
+    SegmentRun,
     Session,
     colourBy,
     isShown,
@@ -45,6 +46,7 @@ class Panel:
         self.parameters: SynthSegPlusParameterNode | None = None
         self.result: ResultNodes | None = None
         self._refreshing = False
+        self._running: SegmentRun | None = None
         self.options = OptionsPart(ui)
         self.model = ModelPart(ui, self._setFolder)
         self.input = InputPart(ui, session, lambda: self.model.folder, self._setMode, self._loadSample)
@@ -184,6 +186,7 @@ class Panel:
             self._failed(error)
             return
         if self.session.busy:
+            self._running = self.session.run
             self.run.begin(_("Starting the worker"))
         self.refresh()
 
@@ -199,11 +202,18 @@ class Panel:
         record = result.record
         seconds = sum(float(stage["wall_s"]) for stage in record.get("timings", {}).values())
         self.session.say(f"Done: {result.verdict.value}, {seconds:.1f} s in the worker")
-        warnings = [f"\u26a0 {safe(text)}" for text in record.get("warnings", [])]
-        self.run.end(lines([_("Done: {name}").format(name=safe(result.segmentation.GetName())), *warnings]))
-        parameters = self.parameters
-        if parameters is None:
+        self._running = None
+        self.run.end(self._doneText(result))
+        if self.parameters is None:
             return
+        if self._isChosen(result):
+            self._present(result, self.parameters)
+        else:
+            self.refresh()
+        self._checkAgain()
+
+    def _present(self, result: ResultNodes, parameters: SynthSegPlusParameterNode) -> None:
+        """Show what the user waits to see, and make room for it."""
         if result.parcellation is None and parameters.shown is Shown.PARCELLATION:
             parameters.shown = Shown.SEGMENTATION
         elif result.parcellation is not None:
@@ -212,10 +222,18 @@ class Panel:
             parameters.colourBy = ColourBy.ANATOMY
         self.refresh()
         self._display(layers=True)
-        # Room for what the user waits to see.
         self.ui.optionsSection.collapsed = True
         self.ui.modelSection.collapsed = True
-        self._checkAgain()
+
+    def _isChosen(self, result: ResultNodes) -> bool:
+        """Whether a result is of the chosen scan; the user may have gone on to another one."""
+        return self.parameters is not None and self.parameters.inputVolume is result.input
+
+    def _doneText(self, result: ResultNodes) -> str:
+        name, scan = safe(result.segmentation.GetName()), safe(result.input.GetName())
+        done = (_("Done: {name}").format(name=name) if self._isChosen(result)
+                else _("Done: {name}. Choose {scan} to see it.").format(name=name, scan=scan))
+        return lines([done, *(f"\u26a0 {safe(text)}" for text in result.record.get("warnings", []))])
 
     def _checkAgain(self) -> None:
         """The run came before the look at the scan, which was given up for it."""
@@ -224,10 +242,23 @@ class Panel:
 
     def _failed(self, error: SynthSegPlusError) -> None:
         self.session.say(f"{type(error).__name__}: {error}")
-        sign = "" if isinstance(error, Cancelled) else "\u2715 "
-        self.run.end(sign + safe(error))
+        self._running = None
+        self.run.end(errorText(error))
         self.refresh()
         self._checkAgain()
+
+    def _follow(self, run: SegmentRun | None) -> None:
+        """A run that a script started begins, or ends: show that as for one's own, whose callbacks come here."""
+        over, self._running = self._running, run
+        if over is not None and over.result is not None:
+            self.run.end(self._doneText(over.result))
+        elif over is not None:
+            self.run.end(errorText(over.error) if over.error is not None else "")
+        if run is not None:
+            self.run.begin(_("{name}, started from Python").format(name=run.inputName))
+        self.refresh()
+        if run is None:
+            self._checkAgain()
 
     # ---- results ------------------------------------------------------------------------------------------
 
@@ -236,23 +267,27 @@ class Panel:
         node = parameters.inputVolume
         results = resultsIn(node.GetScene(), node) if node is not None else []
         newest = results[-1] if results else None
-        if newest is None or self.result is None or newest.summary is not self.result.summary:
+        # Any of its nodes may have been deleted, or made, since.
+        if newest != self.result:
             self._showResult(newest)
         if newest is not None:
+            self.export.show(newest, self._shownOf(newest))
             self.resultPart.showChoice(self._shownOf(newest), self._colourByOf(newest), newest)
             self._display(layers=False)
 
     def _showResult(self, result: ResultNodes | None) -> None:
-        changed = (result is None) != (self.result is None) or result is not None
         self.result = result
         for section in (self.ui.resultSection, self.ui.tableSection, self.ui.exportSection):
             section.visible = result is not None
-        if result is None or not changed:
+        if result is None:
+            # What a part still held would stay in memory after the scene is closed.
+            for part in (self.table, self.review, self.export):
+                part.clear()
             return
         self.resultPart.show(result)
         self.table.show(result, self._colourByOf(result))
         self.review.show(result)
-        self.export.show(result, self._shownOf(result))
+        self.review.choose(self.table.selected)
 
     def _shownOf(self, result: ResultNodes) -> Shown:
         chosen = self.parameters.shown if self.parameters is not None else Shown.SEGMENTATION
@@ -279,7 +314,8 @@ class Panel:
         if self.result is not None:
             if not isShown(self.result):
                 self._display(layers=True)
-            if jumpTo(self.result, label) is None:
+            # During a run the line belongs to its progress.
+            if jumpTo(self.result, label) is None and not self.session.busy:
                 self.run.end(_("This structure has no voxel in the label map."))
 
     # ---- what the user changed ----------------------------------------------------------------------------
@@ -338,7 +374,10 @@ class Panel:
     # ---- the rest -----------------------------------------------------------------------------------------
 
     def _tick(self) -> None:
-        if self.session.busy:
+        run = self.session.run if self.session.busy else None
+        if run is not self._running:
+            self._follow(run)
+        if run is not None:
             self.run.tick()
         self.log.show()
 
@@ -350,3 +389,8 @@ class Panel:
             "options": {} if parameters is None else optionsOf(parameters, self.model.roles).to_dict(),
         }
 
+
+def errorText(error: SynthSegPlusError) -> str:
+    """A run's error; the user's own cancel is none."""
+    sign = "" if isinstance(error, Cancelled) else "\u2715 "
+    return sign + safe(error)

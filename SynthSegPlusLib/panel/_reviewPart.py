@@ -21,10 +21,10 @@ _ORDER = (Decision.NONE, Decision.ACCEPT, Decision.REJECT)
 
 
 class ReviewPart:
-    """`onDecided` is called with the label whose decision changed."""
+    """`onReviewed` is called with the label whose decision or comment changed."""
 
-    def __init__(self, ui: Any, onDecided: Callable[[int], None]) -> None:
-        self._ui, self._onDecided = ui, onDecided
+    def __init__(self, ui: Any, onReviewed: Callable[[int], None]) -> None:
+        self._ui, self._onReviewed = ui, onReviewed
         self._result: ResultNodes | None = None
         self.label: int | None = None
         for text in (_("Not reviewed"), _("Accepted"), _("Rejected")):
@@ -40,6 +40,11 @@ class ReviewPart:
         self._result = result
         self._ui.scanDecisionCombo.currentIndex = _ORDER.index(decisionOf(result))
         self._ui.scanCommentEdit.text = commentOn(result)
+        self.choose(None)
+
+    def clear(self) -> None:
+        """There is no result any more."""
+        self._result = None
         self.choose(None)
 
     def choose(self, label: int | None) -> None:
@@ -69,11 +74,12 @@ class ReviewPart:
         decide(self._result, taken, self.label)
         self._ui.acceptButton.checked = taken is Decision.ACCEPT
         self._ui.rejectButton.checked = taken is Decision.REJECT
-        self._onDecided(self.label)
+        self._onReviewed(self.label)
 
     def _comment(self) -> None:
         if self._result is not None and self.label is not None:
             comment(self._result, self._ui.commentEdit.text, self.label)
+            self._onReviewed(self.label)
 
     def _decideScan(self, index: int) -> None:
         if self._result is not None:

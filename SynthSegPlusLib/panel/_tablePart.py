@@ -11,8 +11,8 @@ from slicer.i18n import tr as _
 
 from SynthSegPlusLib.contract.measures import StructureMeasure, Verdict, score_text
 from SynthSegPlusLib.panel._parameters import ColourBy
-from SynthSegPlusLib.panel._words import SIGNS, hemisphereWord, verdictWord
-from SynthSegPlusLib.scene import Decision, ResultNodes, decisionOf, labelOf, shade
+from SynthSegPlusLib.panel._words import SIGNS, decisionWord, hemisphereWord, safe, verdictWord
+from SynthSegPlusLib.scene import Decision, ResultNodes, commentOn, decisionOf, labelOf, shade
 
 COLUMNS = 7
 STRUCTURE, SIDE, VOLUME, PERCENT, REGION, SCORE, VERDICT = range(COLUMNS)
@@ -22,17 +22,19 @@ CHARACTER_WIDTH = 0.78
 """Pixels of a character for each point of the type, on the generous side."""
 CELL_PADDING = 10
 _SIDES = {"left": "L", "right": "R"}
-_MARKS = {Decision.NONE: "", Decision.ACCEPT: " \u2713", Decision.REJECT: " \u2715"}
+_MARKS = {Decision.NONE: "", Decision.ACCEPT: "\u2713 ", Decision.REJECT: "\u2715 "}
 
 
 class TablePart:
-    """`onChosen` is called with the label of a clicked row."""
+    """`onChosen` is called with the label of a row that the user selects, by mouse or by key, or clicks again."""
 
     def __init__(self, ui: Any, onChosen: Callable[[int], None]) -> None:
         self._ui, self._onChosen = ui, onChosen
         self._rows: list[StructureMeasure] = []
         self._result: ResultNodes | None = None
+        self.selected: int | None = None  # label of the highlighted row
         self._sorted: tuple[int, bool] | None = None
+        self._arranging = False
         self._colourBy = ColourBy.ANATOMY
         self._setUp(ui.measuresTable)
         ui.failedCheck.connect("toggled(bool)", lambda checked: self.filter())
@@ -42,7 +44,7 @@ class TablePart:
         table.setColumnCount(COLUMNS)
         table.setHorizontalHeaderLabels([_("Structure"), _("Side"), _("mL"), _("% ICV"), _("QC region"), _("Score"),
                                          _("Verdict")])
-        # Seven columns in a narrow panel: a smaller type, and only the region's name may be cut (its tip is whole).
+        # Seven columns in a narrow panel: a smaller type, and names may be cut (the tip has them whole).
         font = table.font
         font.setPointSizeF(max(0.85 * font.pointSizeF(), 7.0))
         table.font = font
@@ -62,7 +64,10 @@ class TablePart:
         header.setSectionsClickable(True)
         # Sorted here and not by the widget, which would sort numbers as text.
         header.connect("sectionClicked(int)", self.sort)
-        table.connect("cellClicked(int,int)", lambda row, column: self._clicked(row))
+        # Keys and drags move the highlight as well, and what is highlighted is decided on.
+        table.connect("currentCellChanged(int,int,int,int)", lambda row: self._choose(row))
+        # A second click on a row brings the views back to it.
+        table.connect("cellClicked(int,int)", lambda row: self._choose(row))
 
     def show(self, result: ResultNodes, colourBy: ColourBy) -> None:
         """Fill the table with a result's measures; the order that the user chose stays."""
@@ -72,11 +77,10 @@ class TablePart:
         self._rows = list(result.measures)
         self._arrange(chosen)
 
-    @property
-    def selected(self) -> int | None:
-        """Label of the selected row."""
-        row = self._ui.measuresTable.currentRow()
-        return self._rows[row].label if 0 <= row < len(self._rows) else None
+    def clear(self) -> None:
+        """There is no result any more."""
+        self._result, self._rows = None, []
+        self._arrange(None)
 
     def labels(self) -> list[int]:
         """Labels of the rows in sight, in their order."""
@@ -107,17 +111,26 @@ class TablePart:
             self._ui.measuresTable.item(index, STRUCTURE).setIcon(self._icon(row))
 
     def mark(self, label: int) -> None:
-        """Show a changed decision."""
+        """Show a changed decision or comment."""
+        table = self._ui.measuresTable
         for index, row in enumerate(self._rows):
             if row.label == label:
-                self._ui.measuresTable.item(index, STRUCTURE).setText(self._title(row))
+                table.item(index, STRUCTURE).setText(self._title(row))
+                tip = self._toolTip(row)
+                for column in range(COLUMNS):
+                    table.item(index, column).setToolTip(tip)
 
     def _arrange(self, chosen: int | None) -> None:
         """Write the rows in their order. The selection follows its structure: the reviewer decides on that."""
-        self._order()
-        self._write()
-        rows = [index for index, row in enumerate(self._rows) if row.label == chosen]
-        self._ui.measuresTable.setCurrentCell(rows[0] if rows else -1, STRUCTURE if rows else -1)
+        self._arranging = True
+        try:
+            self._order()
+            self._write()
+            rows = [index for index, row in enumerate(self._rows) if row.label == chosen]
+            self.selected = chosen if rows else None
+            self._ui.measuresTable.setCurrentCell(rows[0] if rows else -1, STRUCTURE if rows else -1)
+        finally:
+            self._arranging = False
 
     def _order(self) -> None:
         if self._sorted is not None:
@@ -146,16 +159,21 @@ class TablePart:
                 row.qc_region, score_text(row.qc_score, row.verdict), _verdictText(row.verdict)]
 
     def _title(self, row: StructureMeasure) -> str:
+        # The mark first: a long name is cut at its end.
         assert self._result is not None
-        return plainTitle(row) + _MARKS[decisionOf(self._result, row.label)]
+        return _MARKS[decisionOf(self._result, row.label)] + plainTitle(row)
 
     def _toolTip(self, row: StructureMeasure) -> str:
+        assert self._result is not None
         parts = [f"{row.name} ({row.label})", hemisphereWord(row.hemisphere),
                  _("{volume:.0f} mm3").format(volume=row.volume_mm3)]
         if row.qc_region:
             parts.append(_("judged by {region}").format(region=row.qc_region))
         parts.append(verdictWord(row.verdict))
-        return ", ".join(filter(None, parts))
+        parts.append(decisionWord(decisionOf(self._result, row.label)))
+        parts.append(commentOn(self._result, row.label))
+        # Rich text, whose lines break: a comment may be long.
+        return f"<qt>{safe(', '.join(filter(None, parts)))}</qt>"
 
     def _icon(self, row: StructureMeasure) -> Any:
         if self._colourBy is ColourBy.QUALITY:
@@ -168,9 +186,10 @@ class TablePart:
         patch.fill(qt.QColor(*colour))
         return qt.QIcon(patch)
 
-    def _clicked(self, row: int) -> None:
-        if 0 <= row < len(self._rows):
-            self._onChosen(self._rows[row].label)
+    def _choose(self, row: int) -> None:
+        if not self._arranging and 0 <= row < len(self._rows):
+            self.selected = self._rows[row].label
+            self._onChosen(self.selected)
 
 
 def plainTitle(row: StructureMeasure) -> str:

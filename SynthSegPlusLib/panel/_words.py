@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from slicer.i18n import tr as _
 
 from SynthSegPlusLib.contract.measures import Verdict
-from SynthSegPlusLib.scene import shade
+from SynthSegPlusLib.scene import Decision, shade
 
 # Verdicts are told by word and sign as well as by colour.
 SIGNS = {Verdict.PASS: "\u2713", Verdict.FAIL: "\u2715", Verdict.NOT_SCORED: "\u2013"}
@@ -23,6 +23,10 @@ MUTED = "#808080"
 
 def verdictWord(verdict: Verdict) -> str:
     return {Verdict.PASS: _("pass"), Verdict.FAIL: _("fail"), Verdict.NOT_SCORED: _("not scored")}[verdict]
+
+
+def decisionWord(decision: Decision) -> str:
+    return {Decision.ACCEPT: _("accepted"), Decision.REJECT: _("rejected")}.get(decision, "")
 
 
 def hemisphereWord(hemisphere: str) -> str:
@@ -72,7 +76,8 @@ def swatch(colour: tuple[int, int, int]) -> str:
 
 def scale(threshold: float) -> str:
     """The quality colours from 0 to 1 as one strip, broken at the threshold."""
-    steps = 24
+    # Cells of whole per cents, whose borders meet every threshold that the arrows of the spin boxes reach.
+    steps = 20
     scores = [(index + 0.5) / steps for index in range(steps)]
     cells = "".join(
         f'<td width="{100 // steps}%" bgcolor="{hexColour(shade(score, threshold))}">&nbsp;</td>' for score in scores

@@ -16,7 +16,7 @@ from SynthSegPlusLib.scene._requirements import BACKENDS, Requirement, totalMega
 from SynthSegPlusLib.scene._result import ResultNodes, makeNodes, resultOf, resultsIn
 from SynthSegPlusLib.scene._review import Decision, comment, commentOn, decide, decisionOf
 from SynthSegPlusLib.scene._run import Check, Request, SegmentRun
-from SynthSegPlusLib.scene._segmentation import makeSegmentation, showSurfaces
+from SynthSegPlusLib.scene._segmentation import makeSegmentation, segmentsOf, showSurfaces
 from SynthSegPlusLib.scene._session import Session, sharedSession
 from SynthSegPlusLib.scene._terminology import CONTEXT, terminologyDocument, terminologyTag
 from SynthSegPlusLib.scene._worker import (
@@ -34,7 +34,7 @@ __all__ = [
     "Worker", "affineOf", "allLabels", "arrayAndAffine", "centreOf", "colourBy", "colouringOf", "comment",
     "commentOn", "decide", "decisionOf", "describe", "exportResult", "fillLabelmap", "fillQualityTable", "isShown",
     "judge", "jumpTo", "labelOf", "makeNodes", "makeSegmentation", "removeWithCompanions", "resultOf", "resultsIn",
-    "runThreshold", "setLook", "shade", "sharedSession", "showInSlices", "showSurfaces", "summaryCsv",
+    "runThreshold", "segmentsOf", "setLook", "shade", "sharedSession", "showInSlices", "showSurfaces", "summaryCsv",
     "terminologyDocument", "terminologyTag", "totalMegabytes", "userFolder", "volumesCsv", "workerCommand",
     "workerEnvironment", "workerPython",
 ]

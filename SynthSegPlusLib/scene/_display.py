@@ -17,7 +17,9 @@ def colourBy(result: ResultNodes, colouring: Colouring) -> bool:
     if colours is None:
         return False
     for node in result.labelmaps:
-        node.GetDisplayNode().SetAndObserveColorNodeID(colours.GetID())
+        # A node that is being deleted may lose its display first.
+        if node.GetDisplayNode() is not None:
+            node.GetDisplayNode().SetAndObserveColorNodeID(colours.GetID())
     return True
 
 

@@ -25,14 +25,15 @@ RECORD = "SynthSegPlus.Record"
 QUALITY = "SynthSegPlus.Quality"
 _ROLE = "SynthSegPlus."
 ROLES = ("input", "segmentation", "parcellation", "volumes", "resampled", "anatomyColours", "qualityColours",
-         "segmentationNode")
+         "segmentationNode", "parcellationNode")
 
 
 @dataclass
 class ResultNodes:
-    """One result in the scene. `parcellation`, `resampled` and `segmentationNode` are None where there is none.
+    """One result in the scene. `parcellation`, `resampled` and the segments are None where there is none.
 
-    The summary table refers to all others, so a result survives saving, loading and renaming.
+    `segmentationNode` and `parcellationNode` hold the segments of the labelmap of that name. The summary table refers
+    to all others, so a result survives saving, loading and renaming.
     """
 
     input: Any
@@ -44,6 +45,7 @@ class ResultNodes:
     anatomyColours: Any = None
     qualityColours: Any = None
     segmentationNode: Any = None
+    parcellationNode: Any = None
 
     @property
     def labelmaps(self) -> list[Any]:
@@ -75,7 +77,7 @@ class ResultNodes:
     def __iter__(self) -> Iterator[Any]:
         """The nodes that belong to this result alone; not its input and not the scene's anatomy colours."""
         own = (self.segmentation, self.parcellation, self.volumes, self.summary, self.resampled,
-               self.qualityColours, self.segmentationNode)
+               self.qualityColours, self.segmentationNode, self.parcellationNode)
         return (node for node in own if node is not None)
 
     def remember(self) -> None:

@@ -17,9 +17,16 @@ CSF = 24
 """Label of the fluid between brain and skull."""
 
 
+def segmentsOf(result: ResultNodes, which: Which = "segmentation") -> Any:
+    """The segmentation node made of a labelmap before; None where there is none in the scene, or no more."""
+    node = getattr(result, f"{_source(result, which)}Node")
+    return node if node is not None and node.GetScene() is not None else None
+
+
 def makeSegmentation(result: ResultNodes, which: Which = "segmentation") -> Any:
     """A segmentation node of one labelmap, with a segment per label value that occurs."""
-    labelmap = result.parcellation if which == "parcellation" and result.parcellation else result.segmentation
+    source = _source(result, which)
+    labelmap = getattr(result, source)
     logic = slicer.modules.segmentations.logic()
     with NodeBatch(labelmap.GetScene()) as batch:
         node = batch.add("vtkMRMLSegmentationNode", f"{labelmap.GetName()} segments")
@@ -33,7 +40,7 @@ def makeSegmentation(result: ResultNodes, which: Which = "segmentation") -> Any:
         placeBeside([node], result.input or labelmap)
         # The label layer shows the same already; the segments are for the 3D view and the Segment Editor.
         node.GetDisplayNode().SetVisibility2D(False)
-        result.segmentationNode = node
+        setattr(result, f"{source}Node", node)
         result.remember()
     return node
 
@@ -46,6 +53,11 @@ def showSurfaces(segmentationNode: Any) -> None:
         if segmentation.GetNthSegment(index).GetLabelValue() == CSF:
             display.SetSegmentVisibility3D(segmentation.GetNthSegmentID(index), False)
     display.SetVisibility3D(True)
+
+
+def _source(result: ResultNodes, which: Which) -> Which:
+    """The labelmap that segments are made of: without parcels, the segmentation."""
+    return "parcellation" if which == "parcellation" and result.parcellation is not None else "segmentation"
 
 
 def _describe(node: Any) -> None:

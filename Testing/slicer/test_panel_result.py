@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gc
+import re
+import weakref
+
 import numpy as np
 import pytest
 import slicer
 
 from SynthSegPlusLib import scene
-from Testing.slicer.helpers import add_scan, any_set, open_panel
+from Testing.slicer.helpers import add_result, add_scan, any_set, open_panel
 
 
 @pytest.fixture(autouse=True)
@@ -35,6 +39,13 @@ def row_of(opened, label):
 def click_row(opened, label):
     opened.ui.measuresTable.setCurrentCell(row_of(opened, label), 0)
     opened.ui.measuresTable.cellClicked.emit(row_of(opened, label), 0)
+
+
+def press(opened, key):
+    import qt
+
+    for kind in (qt.QEvent.KeyPress, qt.QEvent.KeyRelease):
+        qt.QApplication.sendEvent(opened.ui.measuresTable, qt.QKeyEvent(kind, key, qt.Qt.NoModifier))
 
 
 def pixel_at(label, opened):
@@ -95,6 +106,62 @@ def test_a_click_on_a_row_moves_all_slices_to_the_structure(opened):
             assert view.GetSliceToRAS().GetElement(axis, 3) == pytest.approx(expected[axis], abs=1e-6)
 
 
+def test_the_arrow_keys_choose_a_structure_as_a_click_does(opened):
+    import qt
+
+    click_row(opened, 17)
+    opened.ui.rejectButton.click()
+    press(opened, qt.Qt.Key_Down)
+    below = opened.panel.table.labels()[row_of(opened, 17) + 1]
+    assert opened.panel.table.selected == opened.panel.review.label == below
+    view = slicer.app.layoutManager().sliceWidget("Red").mrmlSliceNode()
+    expected = scene.centreOf(opened.panel.result.parcellation, below)
+    assert view.GetSliceToRAS().GetElement(2, 3) == pytest.approx(expected[2], abs=1e-6)
+    opened.ui.acceptButton.click()
+    assert scene.decisionOf(opened.panel.result, below) is scene.Decision.ACCEPT
+    assert scene.decisionOf(opened.panel.result, 17) is scene.Decision.REJECT
+    press(opened, qt.Qt.Key_Up)
+    assert opened.panel.review.label == 17
+    assert opened.ui.rejectButton.checked
+
+
+def test_a_row_that_the_mouse_is_dragged_to_is_the_one_decided_on(opened):
+    import qt
+
+    table = opened.ui.measuresTable
+    click_row(opened, 17)
+    rows = [row_of(opened, 17), row_of(opened, 17) + 1]
+    table.scrollToItem(table.item(rows[1], 0))
+    places = [qt.QPointF(table.visualItemRect(table.item(row, 0)).center()) for row in rows]
+    press, move, release = qt.QEvent.MouseButtonPress, qt.QEvent.MouseMove, qt.QEvent.MouseButtonRelease
+    left, none = qt.Qt.LeftButton, qt.Qt.NoButton
+    for kind, place, button, held in ((press, places[0], left, left), (move, places[1], none, left),
+                                      (release, places[1], left, none)):
+        event = qt.QMouseEvent(kind, place, place, button, held, qt.Qt.NoModifier)
+        qt.QApplication.sendEvent(table.viewport(), event)
+    highlighted = opened.panel.table.labels()[table.selectedItems()[0].row()]
+    assert highlighted != 17
+    assert opened.panel.table.selected == opened.panel.review.label == highlighted
+
+
+def test_a_click_on_the_chosen_row_moves_the_slices_there_again(opened):
+    click_row(opened, 17)
+    view = slicer.app.layoutManager().sliceWidget("Red").mrmlSliceNode()
+    there = view.GetSliceOffset()
+    view.SetSliceOffset(there + 7.0)
+    opened.ui.measuresTable.cellClicked.emit(row_of(opened, 17), 0)
+    assert view.GetSliceOffset() == pytest.approx(there)
+
+
+def test_sorting_moves_no_slice_and_chooses_nothing_else(opened):
+    click_row(opened, 42)
+    view = slicer.app.layoutManager().sliceWidget("Red").mrmlSliceNode()
+    view.SetSliceOffset(1.0)
+    opened.ui.measuresTable.horizontalHeader().sectionClicked.emit(2)
+    assert view.GetSliceOffset() == 1.0
+    assert opened.panel.table.selected == opened.panel.review.label == 42
+
+
 def test_the_table_lists_every_structure_with_its_numbers(opened):
     table = opened.ui.measuresTable
     assert table.rowCount == 100
@@ -144,7 +211,7 @@ def test_the_reviewer_accepts_rejects_and_comments(opened):
     click_row(opened, 17)
     opened.ui.rejectButton.click()
     assert scene.decisionOf(result, 17) is scene.Decision.REJECT
-    assert opened.ui.measuresTable.item(row_of(opened, 17), 0).text() == "Hippocampus \u2715"
+    assert opened.ui.measuresTable.item(row_of(opened, 17), 0).text() == "\u2715 Hippocampus"
     opened.ui.commentEdit.text = "cut off"
     opened.ui.commentEdit.editingFinished.emit()
     assert scene.commentOn(result, 17) == "cut off"
@@ -160,6 +227,35 @@ def test_the_reviewer_accepts_rejects_and_comments(opened):
     assert scene.decisionOf(result) is scene.Decision.REJECT
 
 
+def test_a_decision_stands_before_a_name_that_may_be_cut_and_the_tip_tells_it_whole(opened):
+    click_row(opened, 1026)
+    opened.ui.acceptButton.click()
+    opened.ui.commentEdit.text = "good & <clean>"
+    opened.ui.commentEdit.editingFinished.emit()
+    cells = [opened.ui.measuresTable.item(row_of(opened, 1026), column) for column in range(7)]
+    assert cells[0].text() == "\u2713 Rostral anterior cingulate cortex"
+    for cell in cells:
+        assert "accepted" in cell.toolTip()
+        assert "good &amp; &lt;clean&gt;" in cell.toolTip()
+    opened.ui.measuresTable.horizontalHeader().sectionClicked.emit(2)
+    assert "good &amp; &lt;clean&gt;" in opened.ui.measuresTable.item(row_of(opened, 1026), 0).toolTip()
+    opened.ui.acceptButton.click()
+    assert "accepted" not in opened.ui.measuresTable.item(row_of(opened, 1026), 0).toolTip()
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.35, 0.65, 1.0])
+def test_the_strip_of_quality_colours_runs_from_end_to_end_and_breaks_at_the_threshold(slicer_host, threshold):
+    from SynthSegPlusLib.panel._words import scale
+
+    cells = re.findall(r'width="(\d+)%" bgcolor="(#\w+)"', scale(threshold))
+    assert [int(width) for width, _ in cells] == [100 // len(cells)] * len(cells)
+    assert sum(int(width) for width, _ in cells) == 100
+    for index, (_, colour) in enumerate(cells):
+        left, right = index / len(cells), (index + 1) / len(cells)
+        assert colour == "#{:02x}{:02x}{:02x}".format(*scene.shade((index + 0.5) / len(cells), threshold))
+        assert threshold < left + 1e-9 or threshold > right - 1e-9
+
+
 def test_export_writes_to_the_folder_and_names_the_files(opened, tmp_path):
     opened.ui.exportButton.click()
     assert "Choose a folder" in opened.ui.exportedLabel.text
@@ -173,11 +269,40 @@ def test_export_writes_to_the_folder_and_names_the_files(opened, tmp_path):
 
 def test_segments_and_surfaces_are_made_once(opened):
     opened.ui.segmentsButton.click()
-    first = opened.panel.result.segmentationNode
+    first = opened.panel.result.parcellationNode
     assert first.GetSegmentation().GetNumberOfSegments() > 32
     opened.ui.surfacesButton.click()
-    assert opened.panel.result.segmentationNode is first
+    assert opened.panel.result.parcellationNode is first
     assert first.GetSegmentation().ContainsRepresentation("Closed surface")
+
+
+def test_segments_are_made_of_the_label_map_that_is_shown(opened):
+    opened.ui.segmentationButton.click()
+    opened.ui.surfacesButton.click()
+    structures = opened.panel.result.segmentationNode
+    assert structures.GetSegmentation().GetNumberOfSegments() == 32
+    opened.ui.parcellationButton.click()
+    opened.ui.surfacesButton.click()
+    parcels = opened.panel.result.parcellationNode
+    assert parcels.GetSegmentation().GetNumberOfSegments() > 32
+    assert parcels.GetDisplayNode().GetVisibility3D()
+    assert not structures.GetDisplayNode().GetVisibility3D()
+    opened.ui.segmentationButton.click()
+    opened.ui.surfacesButton.click()
+    assert opened.panel.result.segmentationNode is structures
+    assert structures.GetDisplayNode().GetVisibility3D()
+    assert not parcels.GetDisplayNode().GetVisibility3D()
+
+
+def test_segments_that_were_deleted_are_made_again(opened):
+    opened.ui.segmentsButton.click()
+    first = opened.panel.result.parcellationNode
+    slicer.mrmlScene.RemoveNode(first)
+    opened.ui.surfacesButton.click()
+    again = opened.panel.result.parcellationNode
+    assert again is not first
+    assert slicer.mrmlScene.IsNodePresent(again)
+    assert again.GetSegmentation().ContainsRepresentation("Closed surface")
 
 
 def test_the_selection_follows_its_structure_when_the_rows_move(opened):
@@ -244,6 +369,65 @@ def test_another_scan_shows_its_own_result_or_none(opened, slicer_host):
 def test_a_deleted_result_disappears_from_the_panel(opened):
     slicer.mrmlScene.RemoveNode(opened.panel.result.segmentation)
     assert not opened.ui.resultSection.visible
+
+
+def test_a_deleted_parcellation_is_offered_no_more_and_the_rest_stays(opened):
+    click_row(opened, 17)
+    slicer.mrmlScene.RemoveNode(opened.panel.result.parcellation)
+    assert opened.panel.result.parcellation is None
+    assert not opened.ui.parcellationButton.enabled
+    assert opened.ui.segmentationButton.checked
+    assert opened.ui.resultSection.visible
+    assert opened.panel.table.selected == opened.panel.review.label == 17
+    opened.ui.rejectButton.click()
+    assert scene.decisionOf(opened.panel.result, 17) is scene.Decision.REJECT
+    opened.ui.segmentsButton.click()
+    assert opened.panel.result.segmentationNode.GetSegmentation().GetNumberOfSegments() == 32
+    opened.choose(None)
+    assert not opened.ui.applyButton.enabled
+
+
+def test_a_deleted_quality_colour_table_leaves_the_colours_of_anatomy(opened):
+    opened.ui.qualityButton.click()
+    result = opened.panel.result
+    slicer.mrmlScene.RemoveNode(result.qualityColours)
+    assert not opened.ui.qualityButton.enabled
+    assert opened.ui.anatomyButton.checked
+    assert scene.colouringOf(opened.panel.result) == "anatomy"
+
+
+def test_a_label_map_on_its_way_out_may_lose_its_display_first(opened):
+    parcellation = opened.panel.result.parcellation
+    slicer.mrmlScene.RemoveNode(parcellation.GetDisplayNode())
+    slicer.mrmlScene.RemoveNode(parcellation)
+    assert opened.panel.result.parcellation is None
+    assert opened.ui.resultSection.visible
+
+
+def test_a_result_deleted_among_other_nodes_at_once_disappears_from_the_panel(opened):
+    nodes = slicer.mrmlScene
+    nodes.StartState(nodes.BatchProcessState)
+    for node in list(opened.panel.result):
+        nodes.RemoveNode(node)
+    nodes.EndState(nodes.BatchProcessState)
+    assert opened.panel.result is None
+    assert not opened.ui.resultSection.visible
+
+
+def test_no_label_map_is_held_after_its_scene_was_closed(slicer_host, tmp_path):
+    add_result(tmp_path)
+    with open_panel(slicer_host) as opened:
+        there_before = weakref.ref(opened.panel.result.segmentation)
+        assert there_before() is not None
+        slicer.mrmlScene.Clear(0)
+        gc.collect()
+        assert there_before() is None
+        opened.choose(add_scan())
+        of_a_run = weakref.ref(opened.apply().segmentation)
+        assert of_a_run() is not None
+        slicer.mrmlScene.Clear(0)
+        gc.collect()
+        assert of_a_run() is None
 
 
 def test_a_loaded_bundle_shows_its_result_again(opened, slicer_host, tmp_path):

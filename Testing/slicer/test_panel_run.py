@@ -149,9 +149,109 @@ def test_the_console_can_run_while_the_panel_shows_and_both_share_the_worker(sli
     with open_panel(slicer_host) as opened:
         result = opened.logic.segment(node, mode="fast")
         assert opened.session.engine.worker is opened.worker
-        slicer_host.process_events()
-        opened.panel.refresh()
         assert opened.panel.result.summary is result.summary
+        assert opened.ui.resultSection.visible
+        assert opened.ui.applyButton.enabled
+        assert opened.ui.optionsSection.enabled
+        assert "Done: T1 segmentation" in opened.ui.stageLabel.text
+
+
+def test_a_run_that_the_console_started_is_followed_to_its_result(slicer_host):
+    node = add_scan()
+    with open_panel(slicer_host, hold=True) as opened:
+        run = opened.logic.start(node, mode="fast")
+        assert slicer_host.wait_until(lambda: opened.ui.cancelButton.enabled)
+        assert not opened.ui.applyButton.enabled
+        assert not opened.ui.optionsSection.enabled
+        assert opened.ui.progressBar.visible
+        assert "T1" in opened.ui.stageLabel.text
+        assert "0:0" in opened.ui.stageLabel.text
+        opened.worker.hold = False
+        opened.finish()
+        assert opened.panel.result.summary is run.result.summary
+        assert opened.ui.resultSection.visible
+        assert not opened.ui.progressBar.visible
+        assert not opened.ui.cancelButton.enabled
+        assert opened.ui.applyButton.enabled
+        assert opened.ui.optionsSection.enabled
+        assert "Done: T1 segmentation" in opened.ui.stageLabel.text
+        assert opened.apply() is not None
+
+
+def test_a_run_that_the_console_started_can_be_cancelled_in_the_panel(slicer_host):
+    node = add_scan()
+    with open_panel(slicer_host, hold=True) as opened:
+        run = opened.logic.start(node, mode="fast")
+        assert slicer_host.wait_until(lambda: opened.ui.cancelButton.enabled)
+        opened.ui.cancelButton.click()
+        opened.finish()
+        assert run.error is not None
+        assert "cancelled" in opened.ui.stageLabel.text
+        assert opened.ui.applyButton.enabled
+
+
+def test_console_runs_one_after_the_other_are_each_told_by_name(slicer_host):
+    first, second = add_scan("first"), add_scan("second")
+    with open_panel(slicer_host, hold=True) as opened:
+        opened.logic.start(first, mode="fast", onDone=lambda nodes: opened.logic.start(second, mode="fast"))
+        assert slicer_host.wait_until(lambda: "first" in opened.ui.stageLabel.text)
+        seen = []
+        opened.session.listeners.append(lambda: seen.append(opened.ui.stageLabel.text))
+        opened.worker.hold = False
+        opened.finish()
+        opened.session.listeners.pop()
+        assert any("second" in text and "Done" not in text for text in seen)
+        assert "Done: second segmentation" in opened.ui.stageLabel.text
+
+
+def test_a_result_of_a_scan_that_is_no_longer_chosen_is_told_and_changes_nothing_in_sight(slicer_host):
+    scan, other = add_scan("A"), add_scan("B")
+    with open_panel(slicer_host, hold=True) as opened:
+        opened.ui.parcellationCheck.click()
+        opened.choose(scan)
+        opened.begin()
+        opened.choose(other)
+        opened.ui.optionsSection.collapsed = False
+        opened.worker.hold = False
+        opened.finish()
+        assert "Done: A segmentation. Choose A to see it." in opened.ui.stageLabel.text
+        assert not opened.ui.resultSection.visible
+        assert not opened.ui.optionsSection.collapsed
+        assert opened.ui.applyButton.enabled
+        assert opened.parameters.shown.value == "segmentation"
+        assert not scene.isShown(scene.resultsIn(slicer.mrmlScene, scan)[0])
+        opened.choose(scan)
+        assert opened.panel.result.segmentation.GetName() == "A segmentation"
+        assert opened.ui.resultSection.visible
+
+
+def test_the_result_of_another_scan_brings_no_older_result_into_the_views(slicer_host):
+    scan, other = add_scan("A"), add_scan("B")
+    with open_panel(slicer_host) as opened:
+        opened.choose(other)
+        older = opened.apply()
+        slicer.util.setSliceViewerLayers(label=None)
+        opened.choose(scan)
+        opened.ui.applyButton.click()
+        opened.choose(other)
+        opened.finish()
+        assert opened.panel.result.summary is older.summary
+        assert not scene.isShown(older)
+
+
+def test_a_row_without_a_voxel_leaves_the_progress_of_a_run_in_sight(slicer_host, monkeypatch):
+    node = add_scan()
+    with open_panel(slicer_host) as opened:
+        opened.choose(node)
+        opened.apply()
+        monkeypatch.setattr("SynthSegPlusLib.panel._panel.jumpTo", lambda result, label: None)
+        opened.ui.applyButton.click()
+        opened.panel.goTo(17)
+        assert opened.ui.cancelButton.enabled
+        assert opened.ui.progressBar.visible
+        opened.finish()
+        opened.panel.goTo(17)
+        assert "no voxel" in opened.ui.stageLabel.text
 
 
 def test_the_scan_is_described_checked_and_the_advice_can_be_followed(slicer_host):

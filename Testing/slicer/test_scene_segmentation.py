@@ -54,6 +54,25 @@ def test_segments_are_coloured_by_anatomy_even_while_the_views_show_quality(slic
     np.testing.assert_allclose(found[3].GetColor(), np.array(scene.labelOf(3).colour) / 255, atol=1e-6)
 
 
+def test_each_label_map_keeps_its_own_segments_until_they_are_deleted(slicer_host, tmp_path):
+    result = add_result(tmp_path)
+    assert scene.segmentsOf(result, "segmentation") is scene.segmentsOf(result, "parcellation") is None
+    structures = scene.makeSegmentation(result)
+    parcels = scene.makeSegmentation(result, "parcellation")
+    again = scene.resultOf(result.summary)
+    assert scene.segmentsOf(again, "segmentation") is structures
+    assert scene.segmentsOf(again, "parcellation") is parcels
+    slicer.mrmlScene.RemoveNode(parcels)
+    assert scene.segmentsOf(result, "parcellation") is None
+    assert scene.segmentsOf(result, "segmentation") is structures
+
+
+def test_without_parcels_their_segments_are_those_of_the_segmentation(slicer_host, tmp_path):
+    result = add_result(tmp_path, parcellation=False)
+    made = scene.makeSegmentation(result, "parcellation")
+    assert scene.segmentsOf(result, "parcellation") is scene.segmentsOf(result, "segmentation") is made
+
+
 def test_surfaces_lie_where_the_labels_lie(slicer_host, tmp_path):
     node = add_scan(affine=np.diag([1.0, 1.0, 1.0, 1.0]))
     add_transform(node)
