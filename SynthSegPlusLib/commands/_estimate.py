@@ -82,23 +82,38 @@ def records_of(made: Plan) -> Iterator[Path]:
 
 @dataclass(frozen=True)
 class Grids:
-    """Voxels of a scan where the networks work (padded) and where its results lie (1 mm)."""
+    """Voxels of a scan where the networks work (padded), where its results lie at 1 mm, and its own (None: those)."""
 
     working: Shape
     output: Shape
+    native: Shape | None = None
 
 
 def forecast(grids: Grids, choice: Choice, rate: float) -> tuple[float, float]:
     """(seconds, bytes of the whole process) for one scan, at a matrix rate in FLOP/s."""
-    from SynthSegPlusLib.inference._memory import BRAIN_SHARE, MAPS_BYTES
+    from SynthSegPlusLib.inference._memory import MAPS_BYTES
 
     seconds = OVERHEAD_SECONDS + work_of(grids, choice) / (rate * EFFICIENCY)
-    needed = max(estimate_memory(role.network, _shape(role, grids, choice), choice.options.precision)
-                 for role in choice.roles())  # fmt: skip
+    maps = MAPS_BYTES * (math.prod(grids.working) + math.prod(grids.output))
+    return seconds, BASE_BYTES + maps + max(_stages(grids, choice))
+
+
+def _stages(grids: Grids, choice: Choice) -> Iterator[float]:
+    """Bytes of networks and posteriors at the stages that may need most."""
+    from SynthSegPlusLib.inference._memory import BRAIN_SHARE
+
+    model_set, options, roles = choice.model_set, choice.options, choice.roles()
     working, output = math.prod(grids.working), math.prod(grids.output)
-    dense = 2 if choice.model_set.averages_segmenter(choice.options.mode) else 1
-    posteriors = 4.0 * len(choice.model_set.table) * (dense * working + BRAIN_SHARE * output)
-    return seconds, needed + BASE_BYTES + posteriors + MAPS_BYTES * (working + output)
+    voxel = 4.0 * len(model_set.table)
+    kept = voxel * min(BRAIN_SHARE * output, working * model_set.working_resolution_mm**3)
+    dense = voxel * working * (2 if model_set.averages_segmenter(options.mode) else 1)
+    networks = (estimate_memory(role.network, _shape(role, grids, choice), options.precision) for role in roles)
+    yield max(networks) + dense + kept
+    if options.posteriors:
+        native = grids.native if options.grid == "native" else None
+        yield kept + voxel * math.prod(native or grids.output)
+    if _looks_first(choice):
+        yield estimate_memory(roles[0].network, _padded(grids.output, choice), options.precision)
 
 
 def work_of(grids: Grids, choice: Choice) -> float:
@@ -161,13 +176,14 @@ def grids_of(job: Job, choice: Choice) -> Grids:
 
     model_set = choice.model_set
     volume = Volume.read(job.scan)
-    extent = np.array(volume.shape[:3]) * volume.spacing
+    native = volume.shape[0], volume.shape[1], volume.shape[2]
+    extent = np.array(native) * volume.spacing
     x, y, z = (_up(length, 1) for length in extent)
     if choice.options.crop is not None:
         extent = np.minimum(extent, np.max(choice.options.crop))
     elif model_set.field_of_view_mm is not None:
         extent = np.minimum(extent, model_set.field_of_view_mm)
-    return Grids(_padded(extent, choice), (x, y, z))
+    return Grids(_padded(extent, choice), (x, y, z), native)
 
 
 def _padded(extent_mm: Iterable[float], choice: Choice) -> Shape:
@@ -201,6 +217,7 @@ def _duration(seconds: float) -> str:
 
 
 def _free() -> str:
-    import psutil
+    from SynthSegPlusLib.inference._memory import free_memory
 
-    return f"; {psutil.virtual_memory().available / 1e9:.1f} GB are free now"
+    free = free_memory()
+    return "" if free is None else f"; {free / 1e9:.1f} GB are free now"

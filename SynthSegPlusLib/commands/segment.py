@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 from SynthSegPlusLib.cohort import Plan, plan
@@ -25,6 +26,9 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run:
         print(_estimate.describe(made, choice, args.device, args.resume))
         return 0
+    if args.device.lower() == "cpu":
+        # TensorFlow takes memory of every GPU that it sees, also when nothing is to run there.
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     reporter = reporter_for(sys.stderr, args.quiet)
     for note in made.notes:
         reporter.note(note)

@@ -179,7 +179,9 @@ class Cascade:
         sure = None if self._new_confidence() is None else dense.copy()
         for posteriors, groups in zip(dense, corrected, strict=True):
             posteriors[group_of != groups[..., None]] *= LEAK
-            posteriors /= posteriors.sum(axis=-1, keepdims=True)
+            total = posteriors.sum(axis=-1, keepdims=True)
+            # Padding beyond the reach of the smoothing holds zeros, and keeps them.
+            np.divide(posteriors, total, out=posteriors, where=total > 0)
         return self._collect(_planes(dense), sure), corrected
 
     def _argmax(self, role: str, inputs: Inputs) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from SynthSegPlusLib.contract import MemoryShortage, SegmentOptions
+from SynthSegPlusLib.inference._cgroups import left_by_cgroups
 from SynthSegPlusLib.inference.model_set import ModelSet
 from SynthSegPlusLib.labels import structures
 from SynthSegPlusLib.networks import RegressorSpec, estimate_memory
@@ -12,7 +13,7 @@ from SynthSegPlusLib.volume import Conformed
 
 FLOAT = 4
 BRAIN_SHARE = 0.4
-"""Largest share of a field of view that a brain takes: posteriors are kept there only."""
+"""Largest share of a field of view that a brain takes: posteriors are kept there only, and in the networks' box."""
 
 MAPS_BYTES = 24
 """Bytes per voxel of the image, label maps and masks that live through a run."""
@@ -31,9 +32,10 @@ FIT_BYTES = 500
 def needed_memory(model_set: ModelSet, roles: tuple[str, ...], options: SegmentOptions, conformed: Conformed) -> int:
     """Estimate of the memory in bytes at the most demanding stage, beyond what the process holds already."""
     grid = conformed.image.shape
-    voxels, output = int(np.prod(grid)), int(np.prod(conformed.output_shape))
+    voxels, output, native = (int(np.prod(n)) for n in (grid, conformed.output_shape, conformed.volume.shape))
     channels = len(structures(options.label_version))
-    posteriors = int(BRAIN_SHARE * output) * channels * FLOAT
+    box = voxels * conformed.resolution_mm**3  # in voxels of the output grid
+    posteriors = int(min(BRAIN_SHARE * output, box)) * channels * FLOAT
     averages = model_set.averages_segmenter(options.mode)
     rules = model_set.postprocessing
     mirrors = rules.flip_cascade and rules.flip != "none" and "structure" in roles
@@ -45,7 +47,7 @@ def needed_memory(model_set: ModelSet, roles: tuple[str, ...], options: SegmentO
     base = MAPS_BYTES * (voxels + output)
     if rules.appearance:
         base += APPEARANCE_BYTES * output + int(BRAIN_SHARE * voxels) * FIT_BYTES
-        base += NATIVE_BYTES * int(np.prod(conformed.volume.shape[:3])) if conformed.resampled else 0
+        base += NATIVE_BYTES * native if conformed.resampled else 0
     needs = []
     for role in roles:
         network = model_set.require(role).network
@@ -54,18 +56,29 @@ def needed_memory(model_set: ModelSet, roles: tuple[str, ...], options: SegmentO
         held += dense if role.startswith("segmenter") or role in ("structure", "denoiser") else 0
         held += single if role in ("segmenter", "structure") else 0
         needs.append(estimate_memory(network, shape, options.precision) + held)
-    whole = output * channels * FLOAT if options.posteriors else 0
-    return base + max(*needs, whole, 0)
+    if options.posteriors:  # made whole on the grid of the results, of those that are kept
+        needs.append(posteriors + (native if options.grid == "native" else output) * channels * FLOAT)
+    return base + max(needs)
 
 
 def check_memory(
     model_set: ModelSet, roles: tuple[str, ...], options: SegmentOptions, conformed: Conformed, device: str
 ) -> None:
     """Raise `MemoryShortage`, with the numbers, before a run that cannot fit; a GPU is found out by trying."""
+    _check(needed_memory(model_set, roles, options, conformed), conformed, device)
+
+
+def check_look(model_set: ModelSet, role: str, options: SegmentOptions, whole: Conformed, device: str) -> None:
+    """As `check_memory`, for the first look at a whole scan, of which one network's channel map is all that is kept."""
+    grid = whole.image.shape
+    needed = estimate_memory(model_set.require(role).network, grid, options.precision)
+    _check(needed + MAPS_BYTES * int(np.prod(grid)), whole, device)
+
+
+def _check(needed: int, conformed: Conformed, device: str) -> None:
     available = free_memory()
     if device != "cpu" or available is None:
         return
-    needed = needed_memory(model_set, roles, options, conformed)
     if needed > available:
         size = " x ".join(map(str, conformed.image.shape))
         raise MemoryShortage(
@@ -75,9 +88,11 @@ def check_memory(
 
 
 def free_memory() -> int | None:
-    """Memory in bytes that can be used without swapping; None where it cannot be known."""
+    """Memory in bytes that can be used without swapping or reaching a limit; None where it cannot be known."""
+    left = left_by_cgroups()
     try:
         import psutil
     except ImportError:
-        return None
-    return int(psutil.virtual_memory().available)
+        return left
+    available = int(psutil.virtual_memory().available)
+    return available if left is None else min(available, left)

@@ -19,7 +19,10 @@ SMALL_CHUNK_VOXELS = 600_000
 KEEP_BYTES = 4_000_000_000
 """Networks are kept for the next scan only while so much memory is free."""
 
-_SIGNS_OF_SHORTAGE = ("out of memory", "resource_exhausted", "resource exhausted", "oom when allocating", "bad_alloc")
+_SIGNS_OF_SHORTAGE = (
+    "out of memory", "outofmemory", "resource_exhausted", "resource exhausted", "resourceexhausted",
+    "oom when allocating", "failed to allocate memory", "bad_alloc", "alloc_failed", "cpuallocator",
+)  # fmt: skip
 
 
 class NetworkPool:
@@ -43,7 +46,8 @@ class NetworkPool:
         if self.device != "cpu":
             attempts.append((self.device, SMALL_CHUNK_VOXELS, "it ran in smaller pieces"))
             attempts.append(("cpu", None, "it ran on the CPU instead"))
-        shortage, whose = "", ""
+        shortage = ""
+        owners: list[str] = []
         for device, chunk_voxels, way_out in attempts:
             if way_out:
                 self.release()
@@ -52,11 +56,12 @@ class NetworkPool:
             except Exception as error:
                 if not is_memory_shortage(error):
                     raise
-                whose = "computer" if _is_of_the_computer(error) else "GPU"
+                owners.append("computer's" if _is_of_the_computer(error) else "GPU's")
                 shortage = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
                 continue
             if way_out:
-                self.warnings.append(f"The {whose}'s memory did not suffice for the {title}; {way_out}.")
+                whose = " and the ".join(dict.fromkeys(owners))
+                self.warnings.append(f"The {whose} memory did not suffice for the {title}; {way_out}.")
             return result
         raise MemoryShortage(
             f"The memory did not suffice for the {title} ({shortage}); close other programs, choose a crop, or run "
@@ -106,4 +111,4 @@ def is_memory_shortage(error: BaseException) -> bool:
     if isinstance(error, (MemoryError, MemoryShortage)):
         return True
     text = f"{type(error).__name__} {error}".lower()
-    return any(sign in text for sign in _SIGNS_OF_SHORTAGE) or "outofmemory" in text
+    return any(sign in text for sign in _SIGNS_OF_SHORTAGE)

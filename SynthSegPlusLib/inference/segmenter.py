@@ -11,7 +11,7 @@ from SynthSegPlusLib.contract import Finding, InputError, OptionsError, SegmentO
 from SynthSegPlusLib.inference import _record
 from SynthSegPlusLib.inference._cascade import POSTPROCESSING, SINGLE, STAGE_TITLES, Cascade
 from SynthSegPlusLib.inference._measure import Measured
-from SynthSegPlusLib.inference._memory import check_memory
+from SynthSegPlusLib.inference._memory import check_look, check_memory
 from SynthSegPlusLib.inference._plausible import implausible
 from SynthSegPlusLib.inference._pool import NetworkPool
 from SynthSegPlusLib.inference._progress import CancelFlag, Report, Stages
@@ -110,9 +110,9 @@ class Segmenter:
             conformed = self._conform(volume)
             stages.check()
             chosen = choose_backend(self._backend, self._device, self._threads)
-            check_memory(self.model_set, self.roles, self.options, conformed, chosen.device)
             pool = self._networks(chosen)
             conformed = self._about_the_brain(volume, conformed, pool, stages)
+            check_memory(self.model_set, self.roles, self.options, conformed, chosen.device)
         cascade = Cascade(self.model_set, self.options, conformed, pool, stages)
         found = cascade.run()
         measured = Measured.of(cascade, found)
@@ -167,6 +167,7 @@ class Segmenter:
         if view is None or self.options.crop is not None:
             return whole
         first = self.roles[0]  # S or S1, which take the scan alone
+        check_look(self.model_set, first, self.options, whole, pool.device)
 
         def look(net: Any) -> np.ndarray:
             return net.argmax(Inputs(image=whole.image), stages.update, stages.is_cancelled)
@@ -209,7 +210,7 @@ class Segmenter:
             "scheme": self.options.scheme or self.model_set.scheme,
             **_record.describe_machine(chosen),
             "findings": [finding.to_dict() for finding in findings],
-            "warnings": list(pool.warnings),
+            "warnings": list(dict.fromkeys(pool.warnings)),  # the first look may say what the run says again
             "icv_mm3": measured.icv_mm3,
             "quality": None if quality is None else quality.to_dict(),
             "quality_parts": measured.quality_parts,

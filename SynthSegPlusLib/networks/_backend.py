@@ -302,4 +302,13 @@ def on_device(device: str) -> Any:
     """Context in which Keras puts tensors on ``device`` ("cpu" or "gpu:N")."""
     import keras
 
-    return keras.device(device)
+    return keras.device(_keras_name(device, keras.backend.backend()))
+
+
+def _keras_name(device: str, backend: str) -> str:
+    """Keras calls every GPU "gpu:N", and has torch take that for one of CUDA's; Apple's keeps its own name."""
+    if backend != "torch" or device == "cpu":
+        return device
+    import torch
+
+    return device if torch.cuda.is_available() else "mps"

@@ -10,6 +10,9 @@ import json
 import os
 import sys
 
+APPLE_GPU = "mps"
+"""Torch's name of it."""
+
 
 def _tensorflow() -> dict[str, object]:
     import tensorflow
@@ -25,9 +28,23 @@ def _torch() -> dict[str, object]:
     if torch.cuda.is_available():
         names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
         return {"version": torch.__version__, "gpus": names, "kind": "cuda"}
-    if torch.backends.mps.is_available():
+    if torch.backends.mps.is_available() and _runs_on_apple_gpu():
         return {"version": torch.__version__, "gpus": ["Apple GPU"], "kind": "mps"}
     return {"version": torch.__version__, "gpus": [], "kind": "cuda"}
+
+
+def _runs_on_apple_gpu() -> bool:
+    """Whether torch has the networks' operators for it: many versions lack those on volumes."""
+    import torch
+
+    try:
+        volume = torch.zeros((1, 1, 4, 4, 4), device=APPLE_GPU)
+        kernel = torch.zeros((1, 1, 3, 3, 3), device=APPLE_GPU)
+        convolved = torch.nn.functional.conv3d(volume, kernel, padding=1)
+        torch.nn.functional.max_pool3d(convolved, 2).cpu()
+    except RuntimeError:  # or NotImplementedError, which is one
+        return False
+    return True
 
 
 def _jax() -> dict[str, object]:

@@ -71,7 +71,7 @@ def _write_mgh(volume: Volume, path: Path, dtype: Any) -> None:
     stored = _MGH_TYPES.get(data.dtype.str[1:])
     if stored is None:
         stored = np.float32 if data.dtype.kind == "f" else np.int32
-    nib.save(nib.MGHImage(data.astype(stored), volume.affine), path)
+    nib.save(nib.MGHImage(data.astype(stored, copy=False), volume.affine), path)
 
 
 def _write_npz(volume: Volume, path: Path, dtype: Any) -> None:
@@ -94,7 +94,7 @@ def _write_itk(volume: Volume, path: Path, dtype: Any) -> None:
 def _cast(data: np.ndarray, dtype: Any) -> np.ndarray:
     """Data as dtype; by default a type that every reader knows (no booleans, half floats, needless 64-bit integers)."""
     if dtype not in (None, "header"):
-        return data.astype(dtype)
+        return data.astype(dtype, copy=False)  # posteriors fill gigabytes
     if data.dtype == bool:
         return data.astype(np.uint8)
     if data.dtype == np.float16:

@@ -12,9 +12,9 @@ from SynthSegPlusLib.commands._estimate import Grids, operations, work_of
 from SynthSegPlusLib.contract import ModelError, SegmentOptions
 from SynthSegPlusLib.inference import ModelSet, Segmenter
 from SynthSegPlusLib.inference._cascade import Cascade
-from SynthSegPlusLib.inference._memory import needed_memory
+from SynthSegPlusLib.inference._memory import MAPS_BYTES, needed_memory
 from SynthSegPlusLib.inference._rules import Calibration
-from SynthSegPlusLib.volume import conform
+from SynthSegPlusLib.volume import Volume, conform
 from Testing.inference.test_engine import mirrored, swapped
 from Testing.inference.test_flipped_cascade import make_lopsided
 from Testing.inference.tiny import NETWORKS, scan, write_tiny_set
@@ -188,6 +188,15 @@ def test_memory_counts_what_the_network_said_before_d(tmp_path):
     plain, scored = (SegmentOptions(mode="s-d", quality=quality) for quality in (False, True))
     needs = [needed_memory(models, models.needed_roles(plain), options, conformed) for options in (plain, scored)]
     assert needs[1] - needs[0] == conformed.image.size * 33 * 4
+
+
+@pytest.mark.parametrize(("grid", "voxels"), [("1mm", 200**3), ("native", 400**3)])
+def test_memory_counts_posteriors_that_are_asked_for_beside_those_that_are_kept(tmp_path, grid, voxels):
+    models, native = a_set(tmp_path / "set", 0.0), Volume(np.broadcast_to(np.float32(0), (400,) * 3), np.eye(4))
+    conformed = dataclasses.replace(conform(scan((64,) * 3), crop=64), volume=native, output_shape=(200,) * 3)
+    options = SegmentOptions(mode="fast", posteriors=True, grid=grid)
+    kept, maps = 64**3 * 33 * 4, MAPS_BYTES * (64**3 + 200**3)
+    assert needed_memory(models, models.needed_roles(options), options, conformed) == maps + kept + voxels * 33 * 4
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.5, "half"])

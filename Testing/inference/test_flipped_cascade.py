@@ -49,6 +49,15 @@ def test_averaged_with_its_mirror_image_a_lopsided_cascade_mirrors(tmp_path, mod
             assert mirror_volumes[partner] == pytest.approx(volume, rel=1e-5, abs=1e-3)
 
 
+def test_padding_about_a_narrow_scan_is_divided_by_nothing_when_the_denoiser_corrects_it(tmp_path):
+    models = write_tiny_set(tmp_path / "wide", padding={"multiple": 8, "minimum": 32}, postprocessing={
+        "foreground_threshold": 0.25, "flip_cascade": True})
+    # A warning of numpy would be an error here.
+    labels, volumes = labels_and_volumes(ModelSet.load(models), scan((18, 24, 20)), "s1-s2-d")
+    assert len(np.unique(labels)) > 3
+    assert np.isfinite(list(volumes.values())).all()
+
+
 def test_without_averaging_the_same_cascade_does_not(tmp_path):
     models = lopsided(tmp_path / "plain", False)
     labels, _ = labels_and_volumes(models, scan(), "robust")

@@ -9,8 +9,22 @@ import pytest
 
 from SynthSegPlusLib.contract import MemoryShortage
 from SynthSegPlusLib.inference import ModelSet, Segmenter, _memory, _pool
+from SynthSegPlusLib.inference import segmenter as engine
 from Testing.inference.running import forget, segment
-from Testing.inference.tiny import scan
+from Testing.inference.tiny import scan, write_tiny_set
+
+TORCH_ON_LINUX = (
+    "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate "
+    "281474976710656 bytes. Error code 12 (Cannot allocate memory)"
+)
+TORCH_ON_WINDOWS = (
+    "[enforce fail at alloc_cpu.cpp:115] data. DefaultCPUAllocator: not enough memory: you tried to allocate "
+    "281474976710656 bytes."
+)
+
+
+class ResourceExhaustedError(Exception):
+    """Named as TensorFlow's."""
 
 
 def test_too_little_memory_is_said_with_numbers_before_running(tiny, monkeypatch):
@@ -31,13 +45,14 @@ class _Failing:
 
 @pytest.fixture
 def gpu_without_memory(monkeypatch):
-    """A pool whose device "gpu:0" fails with a given error, always or but for small pieces; the CPU works."""
+    """A pool whose device "gpu:0" fails with a given error, always (with another for small pieces, if there is one) or
+    but for small pieces; the CPU works."""
     real = _pool.load_network
 
-    def make(error, small_pieces_fit=False):
+    def make(error, small_pieces_fit=False, then=None):
         def load(spec, path, precision, device, chunk_voxels):
             if device != "cpu" and not (chunk_voxels and small_pieces_fit):
-                return _Failing(error)
+                return _Failing(then if chunk_voxels and then else error)
             return real(spec, path, precision, "cpu", chunk_voxels)
 
         forget()
@@ -73,13 +88,27 @@ def test_a_gpu_that_is_a_little_too_small_works_in_smaller_pieces(tiny, gpu_with
 
 @pytest.mark.parametrize(
     ("error", "whose"), [(MemoryError(), "computer"), (RuntimeError("std::bad_alloc"), "computer"),
-                         (RuntimeError("DefaultCPUAllocator: not enough memory: out of memory"), "computer"),
+                         (RuntimeError(TORCH_ON_LINUX), "computer"), (RuntimeError(TORCH_ON_WINDOWS), "computer"),
                          (RuntimeError("CUDA out of memory"), "GPU")],
 )  # fmt: skip
 def test_a_shortage_is_blamed_on_the_memory_that_ran_out(tiny, gpu_without_memory, error, whose):
     gpu_without_memory(error, small_pieces_fit=True)
     (warning,) = segment(tiny, mode="fast").record["warnings"]
     assert warning.startswith(f"The {whose}'s memory did not suffice")
+
+
+def test_both_memories_are_named_where_one_ran_out_after_the_other(tiny, gpu_without_memory):
+    gpu_without_memory(RuntimeError("CUDA out of memory"), then=MemoryError())
+    (warning,) = segment(tiny, mode="fast").record["warnings"]
+    assert warning.startswith("The GPU's and the computer's memory did not suffice for the single")
+
+
+def test_a_network_that_runs_short_twice_is_named_once(tmp_path, backend, gpu_without_memory, monkeypatch):
+    models = write_tiny_set(tmp_path / "framed", ("segmenter",), field_of_view_mm=[64, 80, 64])
+    monkeypatch.setattr(engine, "brain_centre", lambda *_: (0.0, 0.0, 0.0))
+    monkeypatch.setattr(_Failing, "argmax", _Failing.slabs, raising=False)
+    gpu_without_memory(RuntimeError("CUDA out of memory"), small_pieces_fit=True)
+    assert len(segment(models, mode="fast").record["warnings"]) == 1
 
 
 def test_another_error_of_a_gpu_is_not_hidden(tiny, gpu_without_memory):
@@ -91,7 +120,12 @@ def test_another_error_of_a_gpu_is_not_hidden(tiny, gpu_without_memory):
 @pytest.mark.parametrize(
     "error",
     [MemoryError(), RuntimeError("RESOURCE_EXHAUSTED: OOM when allocating tensor"),
-     RuntimeError("std::bad_alloc"), type("OutOfMemoryError", (RuntimeError,), {})("x")],
+     RuntimeError("std::bad_alloc"), type("OutOfMemoryError", (RuntimeError,), {})("x"),
+     RuntimeError(TORCH_ON_LINUX), RuntimeError(TORCH_ON_WINDOWS),
+     ResourceExhaustedError("{{function_node __wrapped__AddV2_device_/job:localhost/replica:0/task:0/device:GPU:0}} "
+                            "failed to allocate memory [Op:AddV2]"),
+     RuntimeError("failed to allocate memory [Op:AddV2]"), RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+     RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")],
 )  # fmt: skip
 def test_every_backends_shortage_is_recognised(error):
     assert _pool.is_memory_shortage(error)
@@ -103,6 +137,7 @@ def test_a_cpu_without_memory_is_said_in_words(tiny, monkeypatch):
     forget()
     with pytest.raises(MemoryShortage, match="did not suffice for the single segmentation network"):
         segment(tiny, mode="fast")
+    forget()
 
 
 def test_kept_networks_are_used_again_and_give_the_same(tiny, monkeypatch):

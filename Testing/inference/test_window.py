@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from SynthSegPlusLib.contract.errors import ModelError
-from SynthSegPlusLib.inference import ModelSet, Segmenter
+from SynthSegPlusLib.contract import MemoryShortage, ModelError, SegmentOptions
+from SynthSegPlusLib.inference import ModelSet, Segmenter, _memory, _pool
+from SynthSegPlusLib.inference._memory import needed_memory
 from SynthSegPlusLib.inference._window import brain_centre
 from SynthSegPlusLib.networks import choose_backend
 from SynthSegPlusLib.volume import Volume, conform
@@ -81,6 +82,29 @@ def test_the_box_follows_the_brain_that_the_first_network_finds(tiny, monkeypatc
     outside[70 - 32 : 70 + 33, 64 - 40 : 64 + 41, 50 - 32 : 50 + 33] = False
     assert not result.labels.data[outside].any()
     assert whole.labels.data[outside].any()
+
+
+def test_a_large_field_of_view_needs_the_memory_of_the_box_and_of_the_first_look(tiny, monkeypatch):
+    from SynthSegPlusLib.inference import segmenter as module
+
+    models, volume = tiny(field_of_view_mm=[64, 80, 64]), scan((60, 65, 55))
+    grids = [conform(volume, crop=crop, multiple=8, minimum=0) for crop in (None, (64, 80, 64))]
+    whole, box = (needed_memory(models, ("segmenter",), SegmentOptions(mode="fast"), grid) for grid in grids)
+    assert box < 0.8 * whole
+    monkeypatch.setattr(module, "brain_centre", lambda *_: (70.0, 64.0, 50.0))
+    monkeypatch.setattr(_memory, "free_memory", lambda: (box + whole) // 2)
+    result = Segmenter(models, mode="fast", device="cpu").segment(volume)
+    assert result.record["grid"]["working"] == [64, 80, 64]
+    monkeypatch.setattr(module, "brain_centre", lambda *_: None)
+    with pytest.raises(MemoryShortage, match="for 120 x 136 x 112 voxels"):  # no brain was found: the whole scan
+        Segmenter(models, mode="fast", device="cpu").segment(volume)
+
+
+def test_a_scan_that_is_too_large_for_the_first_look_is_refused_before_it(tiny, monkeypatch):
+    monkeypatch.setattr(_memory, "free_memory", lambda: 1_000_000)
+    monkeypatch.setattr(_pool, "load_network", lambda *_: pytest.fail("looked for the brain"))
+    with pytest.raises(MemoryShortage, match="for 120 x 136 x 112 voxels"):
+        Segmenter(tiny(field_of_view_mm=[64, 80, 64]), mode="fast", device="cpu").segment(scan((60, 65, 55)))
 
 
 def test_a_crop_that_was_asked_for_wins(tiny, monkeypatch):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
 from SynthSegPlusLib.contract.errors import BackendError
-from SynthSegPlusLib.networks import Backend, _backend, choose_backend, chosen_backend, probe_backends
-from SynthSegPlusLib.networks._backend import _decide, _parse_device, _select
+from SynthSegPlusLib.networks import Backend, _backend, _probe, choose_backend, chosen_backend, probe_backends
+from SynthSegPlusLib.networks._backend import _decide, _parse_device, _select, on_device
 
 
 @pytest.fixture
@@ -99,6 +100,47 @@ def test_a_backend_that_hangs_or_crashes_is_reported_not_waited_for(monkeypatch,
     assert "fails to start (exit 1): ImportError: libcudnn is missing" in ask("torch").problem
     script.write_text('print(\'hello\'); print(\'{"version": "9", "gpus": [], "kind": "cuda"}\')')
     assert ask("torch").devices == ("cpu",)
+
+
+@pytest.mark.parametrize(
+    ("backend", "cuda", "device", "expected"),
+    [("torch", False, "gpu:0", "mps"), ("torch", True, "gpu:1", "gpu:1"), ("torch", False, "cpu", "cpu"),
+     ("jax", False, "gpu:0", "gpu:0")],
+)  # fmt: skip
+def test_keras_is_told_the_name_that_its_backend_knows_the_gpu_by(monkeypatch, backend, cuda, device, expected):
+    keras = SimpleNamespace(backend=SimpleNamespace(backend=lambda: backend), device=lambda name: name)
+    monkeypatch.setitem(sys.modules, "keras", keras)
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=SimpleNamespace(is_available=lambda: cuda)))
+    assert on_device(device) == expected
+
+
+@pytest.fixture
+def on_a_mac(monkeypatch):
+    """Torch as on a Mac with an Apple GPU, where the CPU stands for that GPU, and these operators fail."""
+    torch = pytest.importorskip("torch")
+
+    def pretend(*lacking):
+        def refuse(*arguments, **options):
+            raise NotImplementedError("The operator is not currently implemented for the MPS device.")
+
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+        monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+        monkeypatch.setattr(_probe, "APPLE_GPU", "cpu")
+        for operator in lacking:
+            monkeypatch.setattr(torch.nn.functional, operator, refuse)
+
+    return pretend
+
+
+def test_an_apple_gpu_is_seen_where_it_knows_what_the_networks_need(on_a_mac):
+    on_a_mac()
+    assert (_probe._torch()["gpus"], _probe._torch()["kind"]) == (["Apple GPU"], "mps")
+
+
+@pytest.mark.parametrize("operator", ["conv3d", "max_pool3d"])
+def test_an_apple_gpu_that_cannot_run_the_networks_is_none(on_a_mac, operator):
+    on_a_mac(operator)
+    assert _probe._torch()["gpus"] == []
 
 
 def test_once_keras_runs_another_backend_is_refused():

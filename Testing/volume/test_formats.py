@@ -1,6 +1,7 @@
 """Reading and writing: geometry survives, left stays left, files appear whole or not at all."""
 
 import os
+import tracemalloc
 
 import nibabel as nib
 import numpy as np
@@ -92,6 +93,19 @@ def test_labels_are_not_squeezed_into_the_scans_type(tmp_path):
     back = Volume.read(Volume(labels, scan.affine, header=scan.header).write(tmp_path / "out.nii"))
     assert np.array_equal(back.data, labels)
     assert back.data.dtype == np.int32
+
+
+@pytest.mark.parametrize("name", ["out.nii.gz", "out.mgz"])
+def test_numbers_that_have_the_wanted_type_are_written_without_a_copy_of_them(tmp_path, name):
+    data = np.zeros((100, 100, 100), np.float32)
+    volume = Volume(data, np.eye(4))
+    volume.write(tmp_path / f"first_{name}", dtype=np.float32)  # imports count too
+    tracemalloc.start()
+    try:
+        volume.write(tmp_path / name, dtype=np.float32)
+        assert tracemalloc.get_traced_memory()[1] < data.nbytes
+    finally:
+        tracemalloc.stop()
 
 
 def test_scaled_integers_are_read_as_intensities(tmp_path):
