@@ -29,7 +29,7 @@ class Measured:
 
 def earlier(
     records: Iterable[Path], request: Mapping[str, Any], device: str,
-    forecast: Callable[[Shape, Shape], tuple[float, float]],
+    forecast: Callable[[Shape, Shape, Shape], tuple[float, float]],
 ) -> Measured | None:
     """Compare records of scans that were done here with the same request; None where there is none.
 
@@ -38,7 +38,7 @@ def earlier(
     device
         As asked for: "gpu", "cuda" and "mps" are the first GPU, "auto" takes what the records say.
     forecast
-        (seconds, bytes) of a scan from its working and output grid.
+        (seconds, bytes) of a scan from its working grid, its output grid and its own.
     """
     wanted, times, sizes, devices = json.loads(json.dumps(request)), [], [], []
     for path in records:
@@ -47,7 +47,8 @@ def earlier(
             run = content["run"]
             if content["request"] != wanted or not _here(run) or not _is_on(device, run):
                 continue
-            seconds, needed = forecast(tuple(run["grid"]["working"]), tuple(run["grid"]["output"]))
+            shapes = run["grid"]["working"], run["grid"]["output"], run["input"]["shape"][:3]
+            seconds, needed = forecast(*(tuple(shape) for shape in shapes))
             times.append(sum(stage["wall_s"] for stage in run["timings"].values()) / seconds)
             sizes.append(run["peak_memory_bytes"] / needed)
             devices.append(run["device"])

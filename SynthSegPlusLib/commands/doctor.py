@@ -40,13 +40,15 @@ def run(args: argparse.Namespace) -> int:
 def _system() -> list[list[str]]:
     import psutil
 
-    memory = psutil.virtual_memory()
+    from SynthSegPlusLib.inference._memory import free_memory
+
+    total, free = psutil.virtual_memory().total, free_memory() or 0
     return [
         ["synthsegplus", __version__],
         ["Python", f"{platform.python_version()} ({sys.executable})"],
         ["system", f"{platform.system()} {platform.release()} {platform.machine()}"],
         ["CPU cores", f"{os.cpu_count()}"],
-        ["memory", f"{memory.total / BYTES_PER_GB:.1f} GB, {memory.available / BYTES_PER_GB:.1f} GB free"],
+        ["memory", f"{total / BYTES_PER_GB:.1f} GB, {free / BYTES_PER_GB:.1f} GB free"],
     ]
 
 
