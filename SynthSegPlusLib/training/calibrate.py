@@ -30,12 +30,15 @@ from SynthSegPlusLib.volume import Volume
 
 ASKED, ALONE = "robust", "fast"
 """The modes that are observed: one in which S is asked for a second opinion, and one in which it is not."""
+_PARTS = {ASKED: ("regressor", "agreement", "confidence"), ALONE: ("regressor", "confidence")}
 NUMBERS = ("regressor", "confidence", "agreement", "dice")
 COLUMNS = ("mode", "seed", "scan", "shown", "region", *NUMBERS)
 GOOD, BAD = 0.70, 0.60
 """Above the first Dice a region should be accepted, below the second rejected."""
 CAUTIONS = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 """Of which `tradeoffs` tells what they would do."""
+MARGINS = tuple(number / 200 for number in range(61))
+"""By how much `margin_for` may lower all scores."""
 FEWEST_SCANS = 10
 """Four numbers a region cannot be told from fewer."""
 _DIGITS = 4
@@ -131,24 +134,29 @@ def true_dice(labels: np.ndarray, truth: np.ndarray, table: LabelTable, regions:
     return region_dice(channel_of[labels], truth, regions.channels(table), len(regions))
 
 
-def fit(observed: Sequence[Observed], regions: Sequence[str], caution: float) -> SecondOpinion:
+def fit(
+    observed: Sequence[Observed], regions: Sequence[str], caution: float, margin: float = 0.0
+) -> SecondOpinion:
     """Least squares of the true Dice, region by region, lowered until a share ``caution`` of it is at least the score.
 
-    No part may count against the truth. What is no number, as R's score can be in 16 bits, is left out.
-    `OptionsError` where there are fewer than `FEWEST_SCANS` scans.
+    No part may count against the truth. What is no number, as R's score can be in 16 bits, is left out. ``margin``:
+    by how much all scores are lowered further (see `margin_for`). `OptionsError` where there are fewer than
+    `FEWEST_SCANS` scans.
     """
     own = [one for one in observed if one.mode == ASKED]
-    return SecondOpinion(*_cautious(own, regions, ("regressor", "agreement", "confidence"), caution))
+    return SecondOpinion(*_cautious(own, regions, _PARTS[ASKED], caution, margin))
 
 
-def fit_alone(observed: Sequence[Observed], regions: Sequence[str], caution: float) -> Calibration:
+def fit_alone(
+    observed: Sequence[Observed], regions: Sequence[str], caution: float, margin: float = 0.0
+) -> Calibration:
     """The same without the agreement, for the modes in which S is not asked."""
     own = [one for one in observed if one.mode == ALONE]
-    return Calibration(*_cautious(own, regions, ("regressor", "confidence"), caution))
+    return Calibration(*_cautious(own, regions, _PARTS[ALONE], caution, margin))
 
 
 def _cautious(
-    observed: Sequence[Observed], regions: Sequence[str], names: Sequence[str], caution: float
+    observed: Sequence[Observed], regions: Sequence[str], names: Sequence[str], caution: float, margin: float
 ) -> list[tuple[float, ...]]:
     """A constant, which may be negative, and the weight of each named part: for each one number a region."""
     found = []
@@ -156,7 +164,8 @@ def _cautious(
         parts, true, _ = _of_region(observed, region, names)
         _enough(len(true), region)
         weights = _weights(parts, true)
-        weights[0] = np.clip(weights[0] - np.quantile(parts @ weights - true, caution), -_WIDEST, _WIDEST)
+        lower = np.quantile(parts @ weights - true, caution) + margin
+        weights[0] = np.clip(weights[0] - lower, -_WIDEST, _WIDEST)
         found.append(weights)
     return [tuple(round(float(n), _DIGITS) for n in column) for column in np.transpose(found)]
 
@@ -206,11 +215,36 @@ def tradeoffs(
     The others show the same anatomies, so this is kinder than new people will be. `OptionsError` where there are fewer
     than `FEWEST_SCANS` scans.
     """
-    names = ("regressor", "agreement", "confidence") if mode == ASKED else ("regressor", "confidence")
+    scores, dice = _scores_of_others(observed, regions, mode, cautions)
+    return [
+        Tradeoff(caution, *_shares(scores[:, number], dice, threshold)) for number, caution in enumerate(cautions)
+    ]
+
+
+def margin_for(
+    observed: Sequence[Observed], regions: Sequence[str], mode: str, caution: float, accepted: float,
+    threshold: float = QC_THRESHOLD,
+) -> tuple[float, Tradeoff]:  # fmt: skip
+    """The largest of `MARGINS` by which all scores of a mode can be lowered while a share ``accepted`` of the regions
+    above `GOOD` is still accepted, and what it does; each scan scored by a fit to the others.
+
+    0 where already the scores of ``caution`` accept fewer. `OptionsError` as `tradeoffs`.
+    """
+    scores, dice = _scores_of_others(observed, regions, mode, (caution,))
+    found = [(margin, _shares(scores[:, 0] - margin, dice, threshold)) for margin in MARGINS]
+    margin, shares = [one for one in found if one[1][0] >= accepted or one[0] == 0][-1]
+    return margin, Tradeoff(caution, *shares)
+
+
+def _scores_of_others(
+    observed: Sequence[Observed], regions: Sequence[str], mode: str, cautions: Sequence[float]
+) -> tuple[np.ndarray, np.ndarray]:
+    """(scores [n, cautions], true Dice [n]) of a mode's regions, each by a fit to the scans that are not its own."""
     scores: list[np.ndarray] = []
     dice: list[float] = []
+    own = [one for one in observed if one.mode == mode]
     for region in regions:
-        parts, true, scans = _of_region([one for one in observed if one.mode == mode], region, names)
+        parts, true, scans = _of_region(own, region, _PARTS[mode])
         _enough(len(true), region)
         for scan in sorted(set(scans)):
             left = np.array([one == scan for one in scans])
@@ -218,16 +252,14 @@ def tradeoffs(
             lower = np.quantile(parts[~left] @ weights - true[~left], cautions)
             scores += list((parts[left] @ weights)[:, None] - lower)
             dice += list(true[left])
-    passed, truth = np.array(scores) >= threshold, np.array(dice)
-    good, bad = truth > GOOD, truth < BAD
+    return np.array(scores), np.array(dice)
 
-    def share(of: np.ndarray) -> float:
-        return float(of.mean()) if len(of) else math.nan
 
-    return [
-        Tradeoff(caution, share(passed[good, number]), share(~passed[bad, number]))
-        for number, caution in enumerate(cautions)
-    ]
+def _shares(scores: np.ndarray, dice: np.ndarray, threshold: float) -> tuple[float, float]:
+    """Shares of the good regions that pass and of the bad ones that do not; NaN where there are none."""
+    passed = scores >= threshold
+    good, bad = passed[dice > GOOD], ~passed[dice < BAD]
+    return tuple(float(of.mean()) if len(of) else math.nan for of in (good, bad))  # type: ignore[return-value]
 
 
 def check_writable(model_set: ModelSet) -> None:

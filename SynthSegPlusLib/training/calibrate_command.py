@@ -37,6 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--caution", type=float, default=CAUTION, metavar="SHARE",
                         help="share of the observed regions that are to reach their score (default: "
                         f"{CAUTION:g}; 0.5: as many above it as below)")  # fmt: skip
+    parser.add_argument("--accept", type=float, metavar="SHARE",
+                        help="lower the scores of each mode further, until no more than this share of the good regions "
+                        "is accepted; scans of new people are accepted more readily than those of the calibration")
     parser.add_argument("--backend", choices=("tensorflow", "torch", "jax"), help="default: the one that sees a GPU")
     parser.add_argument("--device", default="auto", help="auto, cpu, gpu or gpu:N (default: auto)")
     parser.add_argument("--threads", type=int, help="CPU threads (default: all)")
@@ -59,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
         collect,
         fit,
         fit_alone,
+        margin_for,
         tradeoffs,
         write_calibration,
     )
@@ -71,6 +75,8 @@ def run(args: argparse.Namespace) -> int:
         raise OptionsError(f"--scans is {args.scans}; calibrate with {FEWEST_SCANS} or more.")
     if not 0 < args.caution < 1:
         raise OptionsError(f"--caution is {args.caution:g}; it is a share between 0 and 1.")
+    if args.accept is not None and not 0 < args.accept <= 1:
+        raise OptionsError(f"--accept is {args.accept:g}; it is a share above 0 and up to 1.")
     maps = [read_label_map(path) for path in find_label_maps(args.labels, args.maps)]
     print(f"calibrating {model_set.name} on {choose_backend(args.backend, args.device, args.threads).description}")
     generators = {
@@ -81,12 +87,18 @@ def run(args: argparse.Namespace) -> int:
     claim(table, model_set, args.maps, KINDS)
     observed = [one for seed in args.seed for one in collect(model_set, generators, args.scans, seed, table, **machine)]
     regions = model_set.qc_regions.names[1:]
-    opinion = fit(observed, regions, args.caution)
-    write_calibration(model_set.folder, opinion, fit_alone(observed, regions, args.caution))
+    margins = {ASKED: 0.0, ALONE: 0.0}
+    for mode in margins if args.accept is not None else ():
+        margins[mode], does = margin_for(observed, regions, mode, args.caution, args.accept)
+        print(f"{mode}: scores lowered by {margins[mode]:.3f}, which accepts {does.accepted:.1%} of regions above "
+              f"{GOOD:.2f} and rejects {does.rejected:.1%} of those below {BAD:.2f}")  # fmt: skip
+    opinion = fit(observed, regions, args.caution, margins[ASKED])
+    write_calibration(model_set.folder, opinion, fit_alone(observed, regions, args.caution, margins[ALONE]))
     columns = (opinion.intercept, opinion.regressor, opinion.confidence, opinion.agreement)
     for name, *weights in zip(regions, *columns, strict=True):
         print("{}: {:+.2f} + {:.2f} x R + {:.2f} x confidence + {:.2f} x agreement".format(name, *weights))
-    print(f"\nWhat other cautions would do, each scan scored by a fit to the others (threshold {QC_THRESHOLD:g}):")
+    print("\nWhat other cautions would do without --accept, each scan scored by a fit to the others "
+          f"(threshold {QC_THRESHOLD:g}):")  # fmt: skip
     for mode in (ASKED, ALONE):
         for one in tradeoffs(observed, regions, mode, QC_THRESHOLD):
             print(f"{mode}, caution {one.caution:.2f}: of regions above {GOOD:.2f} {one.accepted:.1%} accepted, "

@@ -23,6 +23,7 @@ from SynthSegPlusLib.training.calibrate import (
     collect,
     fit,
     fit_alone,
+    margin_for,
     read_observed,
     tradeoffs,
     true_dice,
@@ -119,6 +120,22 @@ def test_trade_offs_are_those_of_scans_that_the_fit_has_not_seen():
     assert random.accepted + random.rejected < 1.3
 
 
+def test_scores_are_lowered_as_far_as_the_good_regions_that_are_to_pass_allow():
+    noise = iter(np.random.default_rng(1).standard_normal(200 * len(REGIONS)))
+    seen = observed(200, lambda r, c, a: 0.1 + 0.5 * r + 0.3 * a + 0.04 * next(noise))
+    margin, does = margin_for(seen, REGIONS, "robust", 0.5, 0.8)
+    assert 0.8 <= does.accepted < 0.83
+    assert margin > 0.01
+    lowered, plain = fit(seen, REGIONS, 0.5, margin), fit(seen, REGIONS, 0.5)
+    assert np.subtract(plain.intercept, lowered.intercept) == pytest.approx([margin] * 10, abs=2e-4)
+    assert (lowered.regressor, lowered.agreement) == (plain.regressor, plain.agreement)
+    before = tradeoffs(seen, REGIONS, cautions=(0.5,))[0]
+    assert does.rejected >= before.rejected
+    assert does.accepted < before.accepted
+    # What is cautious enough already stays.
+    assert margin_for(seen, REGIONS, "robust", 0.99, 0.9)[0] == 0
+
+
 def test_trade_offs_without_good_or_bad_regions_are_no_numbers():
     found = tradeoffs(observed(20, lambda r, c, a: 0.66 + 0.01 * r), REGIONS, cautions=(0.5,))[0]
     assert np.isnan(found.accepted)
@@ -213,6 +230,8 @@ def test_what_cannot_be_calibrated_is_said_before_any_scan_is_made(tiny, tmp_pat
     assert "10 or more" in capsys.readouterr().err
     assert main([*command, str(tiny), "--caution", "1"]) == 2
     assert "--caution is 1" in capsys.readouterr().err
+    assert main([*command, str(tiny), "--accept", "0"]) == 2
+    assert "--accept is 0" in capsys.readouterr().err
     check_writable(ModelSet.load(tiny))
     with pytest.raises(ModelError, match="calibrate a copy"):
         check_writable(dataclasses.replace(ModelSet.load(tiny), folder=tmp_path))
