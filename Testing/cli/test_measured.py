@@ -15,8 +15,8 @@ from SynthSegPlusLib.commands._measured import earlier
 def record(folder: Path, device: str) -> Path:
     """Of a scan that took 50 s and 4 GB on this machine."""
     run = {"device": device, "platform": platform.platform(), "processors": os.cpu_count(),
-           "grid": {"working": [8, 8, 8], "output": [8, 8, 8]}, "input": {"shape": [8, 8, 8]}, "timings": {"all": {"wall_s": 50.0}},
-           "peak_memory_bytes": 4e9}
+           "grid": {"working": [8, 8, 8], "output": [8, 8, 8]}, "input": {"shape": [8, 8, 8]},
+           "timings": {"all": {"wall_s": 50.0}}, "peak_memory_bytes": 4e9}
     path = folder / f"{device.replace(':', '')}_record.json"
     path.write_text(json.dumps({"request": {}, "run": run}))
     return path

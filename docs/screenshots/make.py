@@ -124,6 +124,7 @@ def quality(studio: Studio) -> None:
         name = "quality"
     elif "quality" in studio.panel.model.roles:
         bad = make_bad(studio)
+        remove_result(studio)
         studio.widget._parameterNode.inputVolume = bad
         studio.slicer.util.setSliceViewerLayers(background=bad)
         studio.run()
@@ -133,16 +134,24 @@ def quality(studio: Studio) -> None:
         name = "quality-invented"
         studio.panel.run.end("The scores are invented for this picture.")
     studio.ui.qualityButton.click()
-    studio.ui.segmentationButton.click()
+    studio.ui.parcellationButton.click()
+    studio.ui.surfacesButton.click()
     studio.show("result", "table")
     studio.ui.failedCheck.click()
     studio.look()
+    studio.host.layout.threeDWidget(0).threeDView().resetFocalPoint()
     studio.save(name)
 
 
 def finished(studio: Studio) -> None:
     if studio.panel.result is None:
         studio.run()
+
+
+def remove_result(studio: Studio) -> None:
+    """Take the result out of the scene: its surfaces are not those of the next scan."""
+    for node in list(studio.panel.result):
+        studio.slicer.mrmlScene.RemoveNode(node)
 
 
 def make_bad(studio: Studio) -> Any:
