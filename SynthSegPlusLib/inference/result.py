@@ -11,9 +11,13 @@ from SynthSegPlusLib.contract import Finding, MeasuresTable, QualityReport, Verd
 from SynthSegPlusLib.volume import Volume
 
 
+def _nothing() -> None:
+    return None
+
+
 @dataclass(frozen=True)
 class Result:
-    """One segmented scan.
+    """One segmented scan. It can be pickled, and sent to another process.
 
     Attributes
     ----------
@@ -46,7 +50,11 @@ class Result:
     posteriors: Volume | None
     findings: tuple[Finding, ...]
     record: dict[str, Any]
-    _resample: Callable[[], Volume | None] = field(repr=False, default=lambda: None)
+    _resample: Callable[[], Volume | None] = field(repr=False, default=_nothing)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """With the resampled scan instead of the way to make it."""
+        return {**self.__dict__, "resampled": self.resampled, "_resample": _nothing}
 
     @property
     def verdict(self) -> Verdict:

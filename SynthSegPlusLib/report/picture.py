@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -79,7 +80,10 @@ class _Look:
         tight, centre = box_of(subject.labels)
         self.box = tight.grown(MARGIN_MM)
         self.views = planes(tight, centre, radiological)
-        grey = {plane: sample(subject.scan, plane, self.box, linear=True) for plane in self._all()}
+        # What is no number outside a stripped head is black, and must not reach its neighbours or the window.
+        finite = np.nan_to_num(subject.scan.data, nan=0.0, posinf=0.0, neginf=0.0)
+        scan = SimpleNamespace(data=finite, affine=subject.scan.affine)
+        grey = {plane: sample(scan, plane, self.box, linear=True) for plane in self._all()}
         self.labels = {
             plane: np.rint(sample(subject.labels, plane, self.box, linear=False)).astype(np.int32)
             for plane in self._all()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -79,6 +80,14 @@ def test_labels_are_the_argmax_of_the_posteriors_and_volumes_their_sums(robust):
     sums = posteriors.sum((0, 1, 2), dtype=np.float64)
     for value, total in zip(values[1:], sums[1:], strict=True):
         assert robust.volumes[int(value)].volume_mm3 == pytest.approx(total, rel=1e-6, abs=1e-6)
+
+
+def test_a_result_can_be_sent_to_another_process(tiny):
+    result = segment(tiny, scan(spacing=1.5), mode="fast")
+    again = pickle.loads(pickle.dumps(result))
+    np.testing.assert_array_equal(again.labels.data, result.labels.data)
+    np.testing.assert_array_equal(again.resampled.data, result.resampled.data)
+    assert again.volumes.to_csv() == result.volumes.to_csv()
 
 
 def test_label_maps_are_int32_on_the_scans_grid(robust):

@@ -85,6 +85,17 @@ def test_a_scan_without_any_label_still_gives_a_picture():
     assert len(figure.axes) == 10
 
 
+def test_what_is_no_number_is_black_and_hides_nothing_else():
+    whole, holed = subject(), subject()
+    holed.scan.data = holed.scan.data.astype(np.float32)
+    holed.scan.data[holed.labels.data == 0] = np.nan
+    holed.scan.data[0, 0, 0] = np.inf
+    shown = [axes.images[0].get_array() for axes in draw_pictures(holed)[0].axes if axes.images]
+    assert all(np.isfinite(image).all() for image in shown)
+    usual = [axes.images[0].get_array() for axes in draw_pictures(whole)[0].axes if axes.images]
+    assert np.mean([image.mean() for image in shown]) > 0.2 * np.mean([image.mean() for image in usual])
+
+
 def test_pictures_are_files_of_the_asked_format(tmp_path):
     written = write_pictures(tmp_path / "p.png", subject())
     assert written == [tmp_path / "p.png", qc_path(tmp_path / "p.png")]
