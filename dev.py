@@ -39,6 +39,8 @@ HOST_LIBRARIES = {
     "libxcb-shape.so.0": "libxcb-shape0",
     "libxkbcommon-x11.so.0": "libxkbcommon-x11-0",
 }
+NOTHING_CHOSEN = 5  # pytest's exit status
+
 HOST_PROGRAMS = {"Xvfb": "xvfb", "xauth": "xauth"}
 
 
@@ -113,13 +115,19 @@ def requirements(groups: tuple[str, ...]) -> list[str]:
 
 
 def fingerprint(group: str) -> str:
-    """Changes when what the group asks for changes; "project" stands for the project's own dependencies."""
-    wanted = declared()["project"] if group == "project" else requirements((group,))
+    """Changes when what the group asks for, the folder, or Python changes; "project": the project's dependencies."""
+    wanted = [declared()["project"] if group == "project" else requirements((group,)), str(ROOT), *sys.version_info[:2]]
     return hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()
 
 
+def is_usable() -> bool:
+    """Whether the environment is whole and of this Python: a first run may have been stopped, a system upgraded."""
+    check = f"import sys, pip; sys.exit(sys.version_info[:2] != {sys.version_info[:2]})"
+    return PYTHON.exists() and run([PYTHON, "-c", check], stderr=subprocess.DEVNULL) == 0
+
+
 def make_venv() -> None:
-    if PYTHON.exists():
+    if is_usable():
         return
     try:
         import ensurepip  # noqa: F401
@@ -128,7 +136,7 @@ def make_venv() -> None:
         if not need_system_packages([package], "making a virtual environment"):
             raise SystemExit(2) from None
     say(f"making the virtual environment {VENV.name}")
-    if run([sys.executable, "-m", "venv", VENV]) != 0:
+    if run([sys.executable, "-m", "venv", "--clear", VENV]) != 0:
         raise SystemExit("dev.py: the virtual environment could not be made; see the messages above")
 
 
@@ -173,7 +181,13 @@ def test(rest: list[str], long: bool) -> int:
     codes = [run([PYTHON, "-m", "pytest", *chosen, *part], env=environment) for part in runs]
     if failed:
         say("ruff or mypy found something; see above")
-    return max(codes) or int(failed)
+    return _worst(codes) or int(failed)
+
+
+def _worst(codes: list[int]) -> int:
+    """Exit status of several runs of pytest; a run that was killed has a negative one."""
+    ran = [code for code in codes if code != NOTHING_CHOSEN]  # such as by -k, in one of the halves
+    return next((code for code in ran if code), 0) if ran else NOTHING_CHOSEN
 
 
 def host(rest: list[str]) -> int:
@@ -194,7 +208,10 @@ def bench(rest: list[str]) -> int:
 
 def main() -> int:
     if sys.version_info < (3, 11):  # noqa: UP036  (a person may start this with an older Python)
-        raise SystemExit(f"dev.py: Python 3.11 or later is needed, this is {sys.version.split()[0]}")
+        raise SystemExit(f"dev.py: Python 3.11 to 3.13 is needed, this is {sys.version.split()[0]}")
+    if sys.version_info >= (3, 14):
+        raise SystemExit("dev.py: Python 3.11 to 3.13 is needed, for which TensorFlow and Slicer's core are made; this "
+                         f"is {sys.version.split()[0]}. Start dev.py with another Python, such as python3.13.")
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("command", choices=("demo", "test", "host", "bench"),
                         help="demo: segment a real scan and show the result; test: check everything; "
