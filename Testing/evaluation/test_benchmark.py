@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from SynthSegPlusLib.contract.errors import InputError
 from SynthSegPlusLib.volume import Volume
 from Testing.benchmarks.accuracy.measure import (
     TISSUE_OF_REGION,
@@ -72,6 +73,25 @@ def test_references_are_found_beside_their_scans(shared):
     assert kinds == {
         "FLAIR_5.5mm_skull_torchio": False, "bert": True, "malf_1000": False, "malf_1113": False, "swm": True,
     }  # fmt: skip
+
+
+def test_a_reference_belongs_to_the_image_of_its_name(tmp_path):
+    volume = Volume(np.zeros((4, 4, 4), np.int16), np.eye(4))
+    for name in ("sub1", "sub1_T2", "sub1_REF_manual", "sub2_T1", "sub2_REF_manual"):
+        volume.write(tmp_path / f"{name}.nii.gz")
+    for name in ("sub1.json", "sub1-b.nii.gz"):
+        (tmp_path / name).write_text("{}")
+    assert [scan.scan.name for scan in real_scans(tmp_path)] == ["sub1.nii.gz", "sub2_T1.nii.gz"]
+    volume.write(tmp_path / "sub3_REF_manual.nii.gz")
+    with pytest.raises(InputError, match="no scan sub3"):
+        list(real_scans(tmp_path))
+    (tmp_path / "sub3_REF_manual.nii.gz").rename(tmp_path / "sub1_REF_mine.nii.gz")
+    with pytest.raises(InputError, match="unknown kind 'mine'"):
+        list(real_scans(tmp_path))
+
+
+def test_the_vermis_of_the_cerebellum_is_left_out():
+    assert _gif(np.array([72, 74, 39]))[0].tolist() == [IGNORED, IGNORED, 47]
 
 
 def test_every_region_gets_the_estimate_of_the_tissue_it_lies_in():

@@ -62,7 +62,7 @@ class Bench:
             modes = best if reference is None else self.variants.modes
             if tables.has(name, modes):
                 continue
-            began, volume = time.process_time(), Volume.read(path)
+            began = time.process_time()
             about = {"part": "fail" if name.startswith(FAIL_PREFIX) else "real", "scan": name}
             truth = None
             if reference is not None:
@@ -70,9 +70,10 @@ class Bench:
                 truth = true_volumes(reference.structures, voxel, whole=False)
             dice: Rows = []
             scans: Rows = []
-            segmented = self.variants.segment(volume, modes, CT_MARK in name, parcellation=reference is not None)
             try:
-                for mode, result in segmented:
+                volume = Volume.read(path)
+                with_parcels = reference is not None
+                for mode, result in self.variants.segment(volume, modes, CT_MARK in name, parcellation=with_parcels):
                     if reference is not None:
                         dice += compare_real({**about, "mode": mode}, result, reference)
                     scans.append(scan_row({**about, "mode": mode}, result, truth))

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -80,10 +81,7 @@ def claim(out: Path, model_set: ModelSet) -> None:
         rule = getattr(model_set.quality, part)
         if rule is not None:
             mine[part] = {name: list(values) for name, values in vars(rule).items() if values}
-    if model_set.averages_segmenter("robust"):
-        mine["segmenter_share"] = model_set.postprocessing.segmenter_share
-    if model_set.postprocessing.appearance:
-        mine["appearance"] = model_set.postprocessing.appearance
+    mine["postprocessing"] = asdict(model_set.postprocessing)
     path = out / SETTINGS
     if path.is_file():
         theirs = json.loads(path.read_text(encoding="utf-8"))
