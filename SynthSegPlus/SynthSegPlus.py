@@ -31,7 +31,7 @@ for _folder in (HERE, HERE.parent):
             sys.path.insert(0, str(_folder))
         break
 
-from SynthSegPlusLib.contract import SegmentOptions, SynthSegPlusError  # noqa: E402
+from SynthSegPlusLib.contract import OptionsError, SegmentOptions, SynthSegPlusError  # noqa: E402
 from SynthSegPlusLib.panel import Panel, SynthSegPlusParameterNode  # noqa: E402
 from SynthSegPlusLib.scene import CONTEXT, Request, ResultNodes, SegmentRun, Session, sharedSession  # noqa: E402
 
@@ -171,8 +171,8 @@ class SynthSegPlusLogic(ScriptedLoadableModuleLogic):
                 onProgress: Callable[[str, float, float], None] | None = None, **options: Any) -> ResultNodes:
         """Segment a volume node and wait; Slicer stays responsive meanwhile.
 
-        `options` are those of `SegmentOptions`, such as mode, parcellation, quality, ct, grid. Returns the nodes
-        made; raises a `SynthSegPlusError` that says what happened and what to do.
+        `options` are those of `SegmentOptions`, such as mode, parcellation, quality, ct, grid, all but posteriors.
+        Returns the nodes made; raises a `SynthSegPlusError` that says what happened and what to do.
         """
         request = self._request(models, backend, device, threads, resampled, options)
         return self.session.segment(volumeNode, request, onProgress)
@@ -197,8 +197,10 @@ class SynthSegPlusLogic(ScriptedLoadableModuleLogic):
     @staticmethod
     def _request(models: str | Path | None, backend: str | None, device: str, threads: int | None, resampled: bool,
                  options: dict[str, Any]) -> Request:
-        folder = Path(models) if models else None
-        return Request(SegmentOptions.from_dict(options), folder, backend, device, threads, resampled)
+        folder, chosen = Path(models) if models else None, SegmentOptions.from_dict(options)
+        if chosen.posteriors:
+            raise OptionsError("Posteriors do not come into Slicer's scene; the command line writes them with --post.")
+        return Request(chosen, folder, backend, device, threads, resampled)
 
 
 class SynthSegPlusTest(ScriptedLoadableModuleTest):

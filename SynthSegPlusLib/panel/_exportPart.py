@@ -10,8 +10,8 @@ import slicer
 from slicer.i18n import tr as _
 
 from SynthSegPlusLib.panel._parameters import Shown
-from SynthSegPlusLib.panel._words import muted, safe
-from SynthSegPlusLib.scene import ResultNodes, exportResult, makeSegmentation, segmentsOf, showSurfaces
+from SynthSegPlusLib.panel._words import lines, muted, safe
+from SynthSegPlusLib.scene import ResultNodes, exportResult, makeSegmentation, ofEdits, segmentsOf, showSurfaces
 
 
 class ExportPart:
@@ -52,7 +52,7 @@ class ExportPart:
                 self._result, Path(folder), tables=self._ui.exportTablesCheck.checked,
                 record=self._ui.exportRecordCheck.checked, labelmaps=self._ui.exportLabelmapsCheck.checked)
             names = ", ".join(path.name for path in written)
-            self._say(_("Written: {names}").format(names=muted(safe(names))))
+            self._say(lines([_("Written: {names}").format(names=muted(safe(names))), editsText(written)]))
         return written
 
     def makeSegments(self) -> Any:
@@ -88,3 +88,11 @@ class ExportPart:
         ui = self._ui
         boxes = (ui.exportTablesCheck, ui.exportRecordCheck, ui.exportLabelmapsCheck)
         ui.exportButton.enabled = any(box.checked for box in boxes)
+
+
+def editsText(written: list[Path]) -> str:
+    """What edited segments mean for the files written; empty when none were edited."""
+    if not any(ofEdits(path) for path in written):
+        return ""
+    return "\u26a0 " + _("The segments were edited: they are in the files named edited. The others, with scores and "
+                         "decisions, are of the untouched result.")

@@ -7,8 +7,8 @@ from SynthSegPlusLib.scene._batch import NodeBatch, removeWithCompanions
 from SynthSegPlusLib.scene._colours import allLabels, fillQualityTable, labelOf, shade
 from SynthSegPlusLib.scene._display import Colouring, Which, colourBy, colouringOf, isShown, setLook, showInSlices
 from SynthSegPlusLib.scene._engine import Engine, Job, Progress
-from SynthSegPlusLib.scene._export import exportResult, summaryCsv, volumesCsv
-from SynthSegPlusLib.scene._geometry import affineOf, arrayAndAffine, fillLabelmap
+from SynthSegPlusLib.scene._export import exportResult, ofEdits, summaryCsv, volumesCsv
+from SynthSegPlusLib.scene._geometry import affineOf, arrayAndAffine, fillLabelmap, transformFindings
 from SynthSegPlusLib.scene._judge import judge, runThreshold
 from SynthSegPlusLib.scene._jump import centreOf, jumpTo
 from SynthSegPlusLib.scene._packages import Installation, Packages, describe
@@ -33,8 +33,8 @@ __all__ = [
     "NodeBatch", "Packages", "Progress", "Request", "Requirement", "ResultNodes", "SegmentRun", "Session", "Which",
     "Worker", "affineOf", "allLabels", "arrayAndAffine", "centreOf", "colourBy", "colouringOf", "comment",
     "commentOn", "decide", "decisionOf", "describe", "exportResult", "fillLabelmap", "fillQualityTable", "isShown",
-    "judge", "jumpTo", "labelOf", "makeNodes", "makeSegmentation", "removeWithCompanions", "resultOf", "resultsIn",
-    "runThreshold", "segmentsOf", "setLook", "shade", "sharedSession", "showInSlices", "showSurfaces", "summaryCsv",
-    "terminologyDocument", "terminologyTag", "totalMegabytes", "userFolder", "volumesCsv", "workerCommand",
-    "workerEnvironment", "workerPython",
+    "judge", "jumpTo", "labelOf", "makeNodes", "makeSegmentation", "ofEdits", "removeWithCompanions", "resultOf",
+    "resultsIn", "runThreshold", "segmentsOf", "setLook", "shade", "sharedSession", "showInSlices", "showSurfaces",
+    "summaryCsv", "terminologyDocument", "terminologyTag", "totalMegabytes", "transformFindings", "userFolder",
+    "volumesCsv", "workerCommand", "workerEnvironment", "workerPython",
 ]

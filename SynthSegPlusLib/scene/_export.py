@@ -14,15 +14,21 @@ from typing import Any
 import slicer
 
 from SynthSegPlusLib.contract.errors import OutputError
+from SynthSegPlusLib.scene._edited import editsOf
 from SynthSegPlusLib.scene._result import ResultNodes
 from SynthSegPlusLib.scene._tables import COMMENT, DECISION, SUMMARY_COLUMNS, cell
+
+EDITED = "_edited"
+"""Ends the names of what is written of edited segments."""
 
 
 def exportResult(result: ResultNodes, folder: Path, tables: bool = True, record: bool = True,
                  labelmaps: bool = True) -> list[Path]:
     """Write what was asked for into a folder, which is made; the paths written.
 
-    Every file is complete or absent: it is written under another name in the folder and then renamed.
+    The tables and label maps are those of the run. Segments that were edited come beside them under names of their own:
+    a label map, and a table of volumes by counting voxels. Every file is complete or absent: it is written under
+    another name in the folder and then renamed.
     """
     folder = Path(folder)
     try:
@@ -38,8 +44,26 @@ def exportResult(result: ResultNodes, folder: Path, tables: bool = True, record:
             written += [
                 _write(folder, f"{fileName(node)}.nii.gz", _volumeWriter(node)) for node in result.labelmaps
             ]
+        if tables or labelmaps:
+            written += _writeEdits(result, folder, tables, labelmaps)
     except OSError as error:
         raise OutputError(f"The result cannot be written to {folder} ({error}); choose another folder.") from error
+    return written
+
+
+def ofEdits(path: Path) -> bool:
+    """Whether an exported file holds edited segments."""
+    return path.name.endswith((f"{EDITED}.csv", f"{EDITED}.nii.gz"))
+
+
+def _writeEdits(result: ResultNodes, folder: Path, tables: bool, labelmaps: bool) -> list[Path]:
+    written = []
+    for edit in editsOf(result):
+        name = fileName(edit.labelmap) + EDITED
+        if tables:
+            written.append(_write(folder, f"{name}.csv", _textWriter(_csv(edit.rows()))))
+        if labelmaps:
+            written.append(_write(folder, f"{name}.nii.gz", _volumeWriter(edit.node())))
     return written
 
 

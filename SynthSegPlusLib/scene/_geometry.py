@@ -10,9 +10,16 @@ import slicer.util
 import vtk
 
 from SynthSegPlusLib.contract.errors import InputError
+from SynthSegPlusLib.contract.findings import Finding
 
 LABEL_TYPE = np.int16
 """Parcels go up to 2035, which needs more than eight bits."""
+
+RIGID_TOLERANCE = 1e-3
+"""Deviation from a rotation (relative lengths, cosines of angles) that is no more than rounding."""
+
+SAME_PLACE = 1e-4
+"""Difference of two affines (mm) that is no more than rounding."""
 
 
 def arrayAndAffine(volumeNode: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -36,6 +43,46 @@ def affineOf(volumeNode: Any) -> np.ndarray:
     """Voxel-to-RAS affine of a volume node, float64 4x4, mm, parent transforms left out."""
     matrix = vtk.vtkMatrix4x4()
     volumeNode.GetIJKToRASMatrix(matrix)
+    return _array(matrix)
+
+
+def transformFindings(volumeNode: Any) -> list[Finding]:
+    """What a volume's parent transforms do to its size, which a segmentation of the node's own voxels leaves out."""
+    transform = volumeNode.GetParentTransformNode()
+    if transform is None:
+        return []
+    if not transform.IsTransformToWorldLinear():
+        # Slicer's DICOM import puts such a one over scans with a tilted gantry or uneven slices.
+        return [Finding("non-linear-transform", "warning",
+                        f"The scan lies under the non-linear transform {transform.GetName()!r}; it is segmented and "
+                        "measured without it.", "Harden the transform first.")]
+    matrix = vtk.vtkMatrix4x4()
+    transform.GetMatrixTransformToWorld(matrix)
+    linear = _array(matrix)[:3, :3]
+    if np.allclose(linear.T @ linear, np.eye(3), atol=RIGID_TOLERANCE):
+        return []
+    return [Finding("scaling-transform", "info",
+                    f"The transform {transform.GetName()!r} scales or shears the scan (volumes times "
+                    f"{abs(np.linalg.det(linear)):.4g}); volumes are those of the scan without it.")]
+
+
+class Place:
+    """Where a volume's voxels lay at one time, before any parent transform."""
+
+    def __init__(self, volumeNode: Any) -> None:
+        self._affine, self._size = affineOf(volumeNode), _sizeOf(volumeNode)
+
+    def isOf(self, volumeNode: Any) -> bool:
+        """Whether they still lie there."""
+        return _sizeOf(volumeNode) == self._size and np.allclose(affineOf(volumeNode), self._affine, atol=SAME_PLACE)
+
+
+def _sizeOf(volumeNode: Any) -> tuple[int, ...]:
+    image = volumeNode.GetImageData()
+    return () if image is None else tuple(image.GetDimensions())
+
+
+def _array(matrix: vtk.vtkMatrix4x4) -> np.ndarray:
     return np.array([[matrix.GetElement(row, column) for column in range(4)] for row in range(4)])
 
 

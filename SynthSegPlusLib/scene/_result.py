@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from SynthSegPlusLib.contract.exchange import read_array_volume
+from SynthSegPlusLib.contract.findings import Finding
 from SynthSegPlusLib.contract.measures import MeasuresTable, QualityReport, Verdict
 from SynthSegPlusLib.contract.protocol import SegmentReply
 from SynthSegPlusLib.scene._batch import NodeBatch
 from SynthSegPlusLib.scene._colours import anatomyTable, qualityTable
-from SynthSegPlusLib.scene._geometry import LABEL_TYPE, fillVolume, inSlicersOrder
+from SynthSegPlusLib.scene._geometry import LABEL_TYPE, fillVolume, inSlicersOrder, transformFindings
 from SynthSegPlusLib.scene._placement import followTransform, placeBeside
 from SynthSegPlusLib.scene._tables import fillSummaryTable, fillVolumesTable, readSummary, readVolumesTable
 
@@ -111,6 +112,7 @@ def makeNodes(inputNode: Any, reply: SegmentReply, arrays: Mapping[str, ArrayVol
     what was made.
     """
     arrays = readArrays(reply) if arrays is None else arrays
+    reply = _with(reply, transformFindings(inputNode))
     name = inputNode.GetName()
     with NodeBatch(inputNode.GetScene()) as batch:
         nodes = ResultNodes(
@@ -137,6 +139,14 @@ def makeNodes(inputNode: Any, reply: SegmentReply, arrays: Mapping[str, ArrayVol
         placeBeside([*spatial, nodes.volumes, nodes.summary], inputNode)
         nodes.remember()
     return nodes
+
+
+def _with(reply: SegmentReply, findings: list[Finding]) -> SegmentReply:
+    """A reply and its record with what the worker, which knows of no scene, could not find."""
+    if not findings:
+        return reply
+    found = [*reply.record.get("findings", []), *(finding.to_dict() for finding in findings)]
+    return dataclasses.replace(reply, findings=(*reply.findings, *findings), record={**reply.record, "findings": found})
 
 
 def _labelmap(batch: NodeBatch, name: str, volume: ArrayVolume) -> Any:

@@ -14,7 +14,7 @@ from SynthSegPlusLib.contract.options import SegmentOptions
 from SynthSegPlusLib.contract.protocol import SegmentReply
 from SynthSegPlusLib.scene._background import Background
 from SynthSegPlusLib.scene._engine import Engine, Job, Progress, guarded
-from SynthSegPlusLib.scene._geometry import arrayAndAffine
+from SynthSegPlusLib.scene._geometry import Place, arrayAndAffine, transformFindings
 from SynthSegPlusLib.scene._result import ResultNodes, makeNodes, readArrays
 
 
@@ -118,11 +118,13 @@ class Check(_Command):
     def __init__(self, engine: Engine, inputNode: Any, fields: Mapping[str, Any], onDone: Callable[[Any], None],
                  onError: Callable[[SynthSegPlusError], None]) -> None:
         self._onDone, self._onError = onDone, onError
+        # The worker sees the scan's own voxels and knows of no transform.
+        self._findings = [finding.to_dict() for finding in transformFindings(inputNode)]
         super().__init__("check", engine, inputNode, fields)
 
     def _done(self, values: Any) -> None:
         self.finished = True
-        self._onDone(values)
+        self._onDone({**values, "findings": [*(values.get("findings") or []), *self._findings]})
 
     def _failed(self, error: SynthSegPlusError) -> None:
         self.finished = True
@@ -133,7 +135,7 @@ class Check(_Command):
 class SegmentRun(_Command):
     """A run under way or over. `result` or `error` is set when `finished`.
 
-    A scan that is deleted, or whose scene is closed, ends the run at the next poll.
+    A scan that is deleted, whose scene is closed, or whose voxels come to lie elsewhere ends the run at the next poll.
     """
 
     def __init__(self, engine: Engine, inputNode: Any, request: Request, onProgress: Progress | None = None,
@@ -142,7 +144,8 @@ class SegmentRun(_Command):
         self.result: ResultNodes | None = None
         self.error: SynthSegPlusError | None = None
         self.inputName = inputNode.GetName()
-        self._scene, self._input = inputNode.GetScene(), inputNode
+        self._scene, self._input, self._place = inputNode.GetScene(), inputNode, Place(inputNode)
+        self._lost = ""
         self._onDone, self._onError = onDone, onError
         self._reply: SegmentReply | None = None
         super().__init__("segment", engine, inputNode, {"name": self.inputName, **request.fields()}, onProgress)
@@ -155,14 +158,24 @@ class SegmentRun(_Command):
         return self._job.cancelling and not self.finished
 
     def poll(self) -> bool:
-        if not self.finished and not self._job.cancelling and not self._there:
+        if not self.finished and not self._job.cancelling and self._isLost():
             self.cancel()
         self._engine.poll()
         return super().poll()
 
-    @property
-    def _there(self) -> bool:
-        return bool(self._scene.IsNodePresent(self._input))
+    def _isLost(self) -> bool:
+        """Whether the labels have no place any more. The reason stays, even if the scan is moved back."""
+        self._lost = self._lost or self._whyLost()
+        return bool(self._lost)
+
+    def _whyLost(self) -> str:
+        if not self._scene.IsNodePresent(self._input):
+            return (f"The scan {self.inputName!r} was removed from the scene during the run; nothing was made. "
+                    "Load it again to segment it.")
+        if not self._place.isOf(self._input):
+            return (f"The scan {self.inputName!r} was moved or resampled during the run, such as by hardening a "
+                    "transform; nothing was made, because its labels would lie elsewhere. Segment it again.")
+        return ""
 
     def _done(self, values: Any) -> object:
         """The worker is done: its files are read in a thread, and the folder stays for that."""
@@ -177,7 +190,7 @@ class SegmentRun(_Command):
     def _worked(self, outcome: Any) -> None:
         if self._reply is None:
             super()._worked(outcome)
-        elif not self._there:
+        elif self._isLost():
             self._end(Cancelled())
         else:
             self._show(outcome)
@@ -195,9 +208,8 @@ class SegmentRun(_Command):
             guarded(self._onDone, self.result)
 
     def _failed(self, error: SynthSegPlusError) -> None:
-        if isinstance(error, Cancelled) and not self._there:
-            error = InputError(f"The scan {self.inputName!r} was removed from the scene during the run; "
-                               "nothing was made. Load it again to segment it.")
+        if isinstance(error, Cancelled) and self._lost:
+            error = InputError(self._lost)
         self.error, self.finished = error, True
         if self._onError is not None:
             guarded(self._onError, error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import slicer
+import vtk
 
 from SynthSegPlusLib.scene._batch import NodeBatch
 from SynthSegPlusLib.scene._colours import labelOf
@@ -15,6 +16,9 @@ from SynthSegPlusLib.scene._terminology import terminologyTag
 
 CSF = 24
 """Label of the fluid between brain and skull."""
+
+_LABEL = "SynthSegPlus.Label"
+"""Tag of a segment with its label; Slicer gives an edited segment another label value."""
 
 
 def segmentsOf(result: ResultNodes, which: Which = "segmentation") -> Any:
@@ -50,9 +54,15 @@ def showSurfaces(segmentationNode: Any) -> None:
     segmentationNode.CreateClosedSurfaceRepresentation()
     display, segmentation = segmentationNode.GetDisplayNode(), segmentationNode.GetSegmentation()
     for index in range(segmentation.GetNumberOfSegments()):
-        if segmentation.GetNthSegment(index).GetLabelValue() == CSF:
+        if labelOfSegment(segmentation.GetNthSegment(index)) == CSF:
             display.SetSegmentVisibility3D(segmentation.GetNthSegmentID(index), False)
     display.SetVisibility3D(True)
+
+
+def labelOfSegment(segment: Any) -> int:
+    """Label that a segment was made of, whatever became of it; 0 for one that a person added."""
+    value = vtk.reference("")
+    return int(str(value)) if segment.GetTag(_LABEL, value) else 0
 
 
 def _source(result: ResultNodes, which: Which) -> Which:
@@ -65,6 +75,7 @@ def _describe(node: Any) -> None:
     segmentation = node.GetSegmentation()
     for index in range(segmentation.GetNumberOfSegments()):
         segment = segmentation.GetNthSegment(index)
+        segment.SetTag(_LABEL, str(segment.GetLabelValue()))
         label = labelOf(segment.GetLabelValue())
         if label is None:
             continue

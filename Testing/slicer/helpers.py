@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import slicer
 import vtk
+from vtkmodules.util.numpy_support import vtk_to_numpy
 
 from SynthSegPlusLib import scene
 from SynthSegPlusLib.contract.options import SegmentOptions
@@ -59,6 +60,43 @@ def add_transform(node: Any) -> np.ndarray:
     transform.SetMatrixTransformToParent(vtkMatrix)
     node.SetAndObserveTransformNodeID(transform.GetID())
     return matrix
+
+
+def add_bend(node: Any) -> Any:
+    """Put a node under a grid transform, as Slicer's DICOM import does with a tilted gantry; the transform."""
+    displacements = vtk.vtkImageData()
+    displacements.SetDimensions(5, 5, 5)
+    displacements.SetSpacing(40.0, 40.0, 40.0)
+    displacements.SetOrigin(-80.0, -80.0, -80.0)
+    displacements.AllocateScalars(vtk.VTK_DOUBLE, 3)
+    values = vtk_to_numpy(displacements.GetPointData().GetScalars())
+    values[:] = np.random.default_rng(0).uniform(-3.0, 3.0, values.shape)
+    grid = slicer.vtkOrientedGridTransform()
+    grid.SetDisplacementGridData(displacements)
+    transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLGridTransformNode", "Acquisition")
+    transform.SetAndObserveTransformFromParent(grid)
+    node.SetAndObserveTransformNodeID(transform.GetID())
+    return transform
+
+
+def add_scaling(node: Any, *factors: float) -> Any:
+    """Put a node under a linear transform that scales its axes; the transform."""
+    matrix = vtk.vtkMatrix4x4()
+    slicer.util.updateVTKMatrixFromArray(matrix, np.diag([*factors, 1.0]))
+    transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "Scale")
+    transform.SetMatrixTransformToParent(matrix)
+    node.SetAndObserveTransformNodeID(transform.GetID())
+    return transform
+
+
+def edit_segment(labelmap: Any, segments: Any, label: int, inside: tuple[slice, slice, slice]) -> None:
+    """Paint voxels [i, j, k] into the segment of a label, as the Segment Editor does."""
+    segmentation = segments.GetSegmentation()
+    title = scene.labelOf(label).title
+    identifier = segmentation.GetSegmentIdBySegmentName(title)
+    painted = slicer.util.arrayFromSegmentBinaryLabelmap(segments, identifier, labelmap).copy()
+    painted.transpose(2, 1, 0)[inside] = 1
+    slicer.util.updateSegmentBinaryLabelmapFromArray(painted, segments, identifier, labelmap)
 
 
 def node_names() -> list[str]:

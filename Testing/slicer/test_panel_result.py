@@ -11,7 +11,7 @@ import pytest
 import slicer
 
 from SynthSegPlusLib import scene
-from Testing.slicer.helpers import add_result, add_scan, any_set, open_panel
+from Testing.slicer.helpers import add_result, add_scan, any_set, edit_segment, open_panel
 
 
 @pytest.fixture(autouse=True)
@@ -265,6 +265,18 @@ def test_export_writes_to_the_folder_and_names_the_files(opened, tmp_path):
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "T1_summary.csv", "T1_summary.json", "T1_volumes.csv"]
     assert "T1_volumes.csv" in opened.ui.exportedLabel.text
+
+
+def test_an_export_says_when_segments_were_edited_and_only_then(opened, tmp_path):
+    opened.ui.exportFolderEdit.currentPath = str(tmp_path)
+    opened.ui.segmentsButton.click()
+    opened.ui.exportButton.click()
+    assert "edited" not in opened.ui.exportedLabel.text
+    result = opened.panel.result
+    edit_segment(result.parcellation, result.parcellationNode, 17, (slice(0, 4), slice(0, 3), slice(0, 2)))
+    opened.ui.exportButton.click()
+    assert "T1_parcellation_edited.csv" in opened.ui.exportedLabel.text
+    assert "The segments were edited" in opened.ui.exportedLabel.text
 
 
 def test_segments_and_surfaces_are_made_once(opened):

@@ -9,11 +9,14 @@ import slicer
 from SynthSegPlusLib import scene
 from SynthSegPlusLib.contract.errors import InputError
 from SynthSegPlusLib.contract.exchange import read_array_volume
+from SynthSegPlusLib.scene._tables import readSummary
 from Testing.slicer.helpers import (
     AXIAL,
     LEFT_HANDED,
     OBLIQUE,
+    add_bend,
     add_result,
+    add_scaling,
     add_scan,
     add_transform,
     node_names,
@@ -66,6 +69,34 @@ def test_a_scan_under_a_transform_keeps_its_own_grid_and_the_labels_follow_the_t
     nearest = inside[np.argmin(((inside - inside.mean(axis=0)) ** 2).sum(axis=1))]
     expected = (matrix @ affine @ [*nearest, 1])[:3]
     np.testing.assert_allclose(scene.centreOf(result.segmentation, 17), expected, atol=1e-6)
+
+
+def test_a_scan_under_a_non_linear_transform_is_measured_without_it_and_the_result_warns(slicer_host, tmp_path):
+    node = add_scan()
+    add_bend(node)
+    result = add_result(tmp_path, node)
+    (finding,) = result.record["findings"]
+    assert (finding["code"], finding["severity"]) == ("non-linear-transform", "warning")
+    assert "Harden the transform first" in finding["advice"]
+    assert "measured without it" in readSummary(result.summary, "finding non-linear-transform")
+
+
+def test_a_linear_transform_below_a_non_linear_one_warns_as_well(slicer_host):
+    node = add_scan()
+    add_transform(node)
+    add_bend(node.GetParentTransformNode())
+    assert [finding.code for finding in scene.transformFindings(node)] == ["non-linear-transform"]
+
+
+def test_a_transform_that_scales_is_told_with_its_factor_and_one_that_only_moves_is_not(slicer_host, tmp_path):
+    node = add_scan()
+    assert scene.transformFindings(node) == []
+    add_transform(node)
+    assert scene.transformFindings(node) == []
+    add_scaling(node, 1.1, 1.0, 1.0)
+    result = add_result(tmp_path, node)
+    assert "volumes times 1.1)" in readSummary(result.summary, "finding scaling-transform")
+    assert result.record["findings"][0]["severity"] == "info"
 
 
 def test_nodes_lie_beside_the_scan_in_the_subject_hierarchy(slicer_host, tmp_path):

@@ -12,7 +12,7 @@ import slicer
 
 from SynthSegPlusLib import scene
 from SynthSegPlusLib.contract.errors import OutputError
-from Testing.slicer.helpers import LEFT_HANDED, OBLIQUE, add_result, add_scan, add_transform
+from Testing.slicer.helpers import LEFT_HANDED, OBLIQUE, add_bend, add_result, add_scan, add_transform, edit_segment
 
 
 def pixel(host, view, position):
@@ -185,3 +185,80 @@ def test_an_export_that_fails_says_where_and_leaves_no_partial_file(slicer_host,
     with pytest.raises(OutputError, match="full"):
         scene.exportResult(result, tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
+
+
+CORNER = (slice(0, 4), slice(0, 3), slice(0, 2))
+"""Voxels without a label."""
+
+
+def rows_of(path):
+    with path.open(encoding="utf-8", newline="") as stream:
+        return {int(row["label"]): row for row in csv.DictReader(stream)}
+
+
+@pytest.mark.parametrize("move", [lambda node: None, add_transform, add_bend], ids=["bare", "linear", "bent"])
+def test_segments_that_nobody_edited_add_nothing_to_an_export(slicer_host, tmp_path, move):
+    node = add_scan(affine=OBLIQUE)
+    move(node)
+    result = add_result(tmp_path, node)
+    for which in ("segmentation", "parcellation"):
+        scene.makeSegmentation(result, which)
+    assert not any(scene.ofEdits(path) for path in scene.exportResult(result, tmp_path / "out"))
+
+
+@pytest.mark.parametrize("reload", [False, True], ids=["at once", "after a save and a load"])
+def test_edited_segments_are_exported_beside_the_untouched_result(slicer_host, tmp_path, reload):
+    node = add_scan(affine=OBLIQUE)
+    add_transform(node)
+    result = add_result(tmp_path, node)
+    scene.makeSegmentation(result, "parcellation")
+    edit_segment(result.segmentation, scene.makeSegmentation(result), 17, CORNER)
+    if reload:
+        assert slicer.util.saveScene(str(tmp_path / "saved.mrb"))
+        slicer.mrmlScene.Clear(0)
+        slicer.util.loadScene(str(tmp_path / "saved.mrb"))
+        (result,) = scene.resultsIn(slicer.mrmlScene)
+    written = scene.exportResult(result, tmp_path / "out")
+    assert [path.name for path in written if scene.ofEdits(path)] == [
+        "T1_segmentation_edited.csv", "T1_segmentation_edited.nii.gz"]
+    untouched, affine = scene.arrayAndAffine(result.segmentation)
+    expected = untouched.copy()
+    expected[CORNER] = 17
+    (whole,) = (path for path in written if path.name == "T1_segmentation.nii.gz")
+    for path, labels in ((whole, untouched), (written[-1], expected)):
+        image = SimpleITK.ReadImage(str(path))
+        np.testing.assert_array_equal(SimpleITK.GetArrayFromImage(image).transpose(2, 1, 0), labels)
+    assert np.array(image.GetOrigin()) * [-1, -1, 1] == pytest.approx(affine[:3, 3], abs=1e-3)
+    rows, count = rows_of(written[-2]), int((expected == 17).sum())
+    assert (rows[17]["voxels"], rows[17]["edited"]) == (str(count), "yes")
+    assert float(rows[17]["volume_mm3"]) == pytest.approx(count * 2.0, rel=1e-4)
+    assert {value for value, row in rows.items() if row["edited"] == "yes"} == {17}
+
+
+def test_segments_that_were_deleted_added_or_painted_over_are_edits(slicer_host, tmp_path):
+    result = add_result(tmp_path, parcellation=False)
+    node = scene.makeSegmentation(result)
+    segmentation = node.GetSegmentation()
+    segmentation.RemoveSegment(segmentation.GetSegmentIdBySegmentName(scene.labelOf(53).title))
+    lesion = np.zeros(slicer.util.arrayFromVolume(result.segmentation).shape, np.uint8)
+    lesion[:2, :3, :4] = 1
+    added = segmentation.AddEmptySegment("", "Lesion")
+    slicer.util.updateSegmentBinaryLabelmapFromArray(lesion, node, added, result.segmentation)
+    table, _ = (path for path in scene.exportResult(result, tmp_path / "out") if scene.ofEdits(path))
+    rows = rows_of(table)
+    assert (rows[53]["voxels"], rows[53]["edited"]) == ("0", "yes")
+    assert (rows[30001]["name"], rows[30001]["voxels"]) == ("Lesion", "24")
+    segmentation.RemoveAllSegments()
+    edited = [path for path in scene.exportResult(result, tmp_path / "out", tables=False) if scene.ofEdits(path)]
+    assert SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(edited[0]))).max() == 0
+
+
+def test_an_edit_that_was_taken_back_is_none(slicer_host, tmp_path):
+    result = add_result(tmp_path)
+    node = scene.makeSegmentation(result)
+    segmentation = node.GetSegmentation()
+    identifier = segmentation.GetSegmentIdBySegmentName(scene.labelOf(17).title)
+    before = slicer.util.arrayFromSegmentBinaryLabelmap(node, identifier, result.segmentation).copy()
+    edit_segment(result.segmentation, node, 17, CORNER)
+    slicer.util.updateSegmentBinaryLabelmapFromArray(before, node, identifier, result.segmentation)
+    assert not any(scene.ofEdits(path) for path in scene.exportResult(result, tmp_path / "out"))

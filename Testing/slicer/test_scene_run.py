@@ -19,7 +19,7 @@ from SynthSegPlusLib.contract.errors import (
     WorkerError,
 )
 from SynthSegPlusLib.contract.options import SegmentOptions
-from Testing.slicer.helpers import add_scan, node_names
+from Testing.slicer.helpers import add_bend, add_scan, add_transform, node_names
 from Testing.slicer.standin_worker import STAGES, StandInWorker
 
 
@@ -28,6 +28,7 @@ def own_temporary_folder(monkeypatch, tmp_path):
     """Others on this computer may segment as well; their files are not looked at."""
     (tmp_path / "files").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "files"))
+    monkeypatch.setattr("SynthSegPlusLib.scene._engine.temporaryHome", tempfile.gettempdir)
 
 
 def leftovers() -> set[Path]:
@@ -217,6 +218,64 @@ def test_a_scene_that_is_closed_during_the_run_stays_empty(session):
     finish(run)
     assert run.finished
     assert node_names() == before
+
+
+@pytest.mark.parametrize("put_under", [lambda node: None, add_transform, add_bend], ids=["bare", "linear", "bent"])
+@pytest.mark.parametrize("events", [0, len(STAGES)])
+def test_a_scan_whose_voxels_move_during_the_run_ends_it_with_the_reason(session, put_under, events):
+    node = add_scan("moved")
+    put_under(node)
+    run = start(session, node)
+    poll(run, events)
+    if node.GetParentTransformNode() is None:
+        node.SetOrigin(10.0, 20.0, 30.0)
+    else:
+        node.HardenTransform()
+    before = node_names()
+    finish(run)
+    assert isinstance(run.error, InputError)
+    assert "'moved' was moved or resampled" in str(run.error)
+    assert node_names() == before
+    assert session.segment(node, scene.Request()).segmentation is not None
+
+
+def test_a_scan_that_is_cropped_in_place_while_its_result_is_read_gets_no_nodes(session):
+    node = add_scan()
+    run = start(session, node)
+    while run._reply is None:
+        session.engine.poll()
+    slicer.util.updateVolumeFromArray(node, slicer.util.arrayFromVolume(node)[1:].copy())
+    finish(run)
+    assert isinstance(run.error, InputError)
+    assert scene.resultsIn(slicer.mrmlScene) == []
+
+
+def test_a_scan_that_is_put_under_a_transform_during_the_run_takes_its_labels_along(session):
+    node = add_scan()
+    run = start(session, node)
+    add_transform(node)
+    finish(run)
+    assert run.result.segmentation.GetTransformNodeID() == node.GetTransformNodeID() is not None
+
+
+def test_a_cancel_of_a_run_whose_scan_is_then_moved_stays_a_cancel(session):
+    node = add_scan()
+    run = start(session, node)
+    run.cancel()
+    node.SetOrigin(10.0, 20.0, 30.0)
+    finish(run)
+    assert isinstance(run.error, Cancelled)
+
+
+def test_a_look_at_a_scan_under_a_non_linear_transform_warns_beside_what_the_worker_finds(session, slicer_host):
+    node = add_scan()
+    add_bend(node)
+    said = []
+    session.check(node, None, False, said.append, said.append)
+    assert slicer_host.wait_until(lambda: bool(said))
+    assert [(finding["code"], finding["severity"]) for finding in said[0]["findings"]] == [
+        ("thick-slices", "warning"), ("non-linear-transform", "warning")]
+    assert said[0]["advice"]["mode"] == "robust"
 
 
 def test_the_death_of_the_worker_is_a_sentence_and_the_next_run_works(session, worker):

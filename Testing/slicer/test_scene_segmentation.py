@@ -9,7 +9,7 @@ import slicer
 import vtk
 
 from SynthSegPlusLib import scene
-from Testing.slicer.helpers import add_result, add_scan, add_transform
+from Testing.slicer.helpers import add_result, add_scan, add_transform, edit_segment
 
 
 def tag(segment):
@@ -85,6 +85,17 @@ def test_surfaces_lie_where_the_labels_lie(slicer_host, tmp_path):
     centre = affine[:3, :3] @ np.argwhere(labels == 17).mean(axis=0) + affine[:3, 3]
     bounds = np.array(surface.GetBounds()).reshape(3, 2)
     np.testing.assert_allclose(bounds.mean(axis=1), centre, atol=1.0)
+
+
+def test_the_fluid_around_the_brain_stays_hidden_in_3d_when_its_segment_was_edited(slicer_host, tmp_path):
+    result = add_result(tmp_path)
+    made = scene.makeSegmentation(result)
+    edit_segment(result.segmentation, made, 24, (slice(0, 4), slice(0, 3), slice(0, 2)))
+    scene.showSurfaces(made)
+    shown, segmentation = made.GetDisplayNode(), made.GetSegmentation()
+    hidden = [segmentation.GetNthSegment(index).GetName() for index in range(segmentation.GetNumberOfSegments())
+              if not shown.GetSegmentVisibility3D(segmentation.GetNthSegmentID(index))]
+    assert hidden == [scene.labelOf(24).title]
 
 
 def test_the_terminology_file_is_what_the_label_tables_say(root):
