@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import IO
 
 from SynthSegPlusLib.contract.errors import WorkerError
@@ -107,8 +108,19 @@ class ProcessTree:
         self.close_input()
 
 
-def exit_reason(code: int) -> str:
-    """Why a process ended, from its exit code, in words that follow "The worker stopped:"."""
+_LAUNCHERS_LAST = "] exit abnormally - Report the problem."
+"""How Slicer's launcher says that what it started crashed or was ended; it then exits with 1 on every system."""
+
+
+def is_launchers(line: str) -> bool:
+    """Whether a line of the log is the launcher's and not the worker's own."""
+    return line.strip().endswith(_LAUNCHERS_LAST)
+
+
+def exit_reason(code: int, last_lines: Iterable[str] = ()) -> str:
+    """Why a process ended, from its exit code and last words, in words that follow "The worker stopped:"."""
+    if code == 1 and any(is_launchers(line) for line in last_lines):
+        return "it crashed or the system ended it, most often because memory ran out"
     if code in _WINDOWS_EXITS or code & 0xFFFFFFFF in _WINDOWS_EXITS:
         return _WINDOWS_EXITS[code & 0xFFFFFFFF]
     number = -code if code < 0 else code - 128  # a launcher in between reports signals as 128 + number
@@ -152,3 +164,32 @@ def end_tree(process: subprocess.Popen) -> None:
             pass
     if process.poll() is None:
         process.kill()
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process of this computer has this number; one that may not be looked at counts as running."""
+    if sys.platform == "win32":
+        return _is_running_on_windows(pid)
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _is_running_on_windows(pid: int) -> bool:
+    # Signal 0 is Ctrl-C there, so the process is opened; its handle is at rest until the process ends.
+    synchronize, access_denied, timed_out = 0x00100000, 5, 0x102
+    kernel = ctypes.WinDLL("kernel32", use_last_error=True)  # type: ignore[attr-defined]
+    kernel.OpenProcess.restype = ctypes.c_void_p
+    kernel.WaitForSingleObject.argtypes = [ctypes.c_void_p, ctypes.c_uint32]
+    kernel.CloseHandle.argtypes = [ctypes.c_void_p]
+    handle = kernel.OpenProcess(synchronize, False, pid)
+    if not handle:
+        return ctypes.get_last_error() == access_denied  # type: ignore[attr-defined]
+    try:
+        return kernel.WaitForSingleObject(handle, 0) == timed_out
+    finally:
+        kernel.CloseHandle(handle)

@@ -18,7 +18,7 @@ from typing import Any
 
 from SynthSegPlusLib.contract.errors import Cancelled, WorkerError, error_of_kind
 from SynthSegPlusLib.contract.protocol import PROTOCOL_VERSION, decode, encode
-from SynthSegPlusLib.inference._process import ProcessTree, exit_reason
+from SynthSegPlusLib.inference._process import ProcessTree, exit_reason, is_launchers
 
 GRACE_SECONDS = 1.0
 """How long a running job may take to stop by itself before the worker's whole tree is ended."""
@@ -27,6 +27,9 @@ HELLO_SECONDS = 120.0
 """How long the worker may take to say hello; a cold start from a slow disk takes tens of seconds."""
 
 LOG_LINES = 500
+
+LAST_LINES = 5
+"""Where the launcher's word on a crash is looked for; what the worker left behind may speak after it."""
 
 _LIBRARY_HOME = Path(__file__).resolve().parents[2]
 
@@ -81,6 +84,7 @@ class WorkerClient:
             owner = weakref.ref(self)
             generation = object()
             self._hello, self._started, self._generation = False, time.monotonic(), generation
+            self._log.clear()  # an earlier worker's last words explain nothing about this one
             self._tree = ProcessTree(
                 self._command, self._environment,
                 lambda line: _tell(owner, "_take", line, generation),
@@ -277,10 +281,12 @@ class WorkerClient:
         if ended_idle:  # it had not read the job when it ended
             self._resend()
             return
-        last = next((line.strip() for line in reversed(self._log) if line.strip()), "")
+        said = [line.strip() for line in self._log if line.strip()]
+        last = next((line for line in reversed(said) if not is_launchers(line)), "")
         detail = f" Its last words: {last[:200]}" if last and code > 0 else ""
+        reason = exit_reason(code, said[-LAST_LINES:])
         self._fail_all(
-            f"The worker process stopped before it was done: {exit_reason(code)}. Close other programs or run without "
+            f"The worker process stopped before it was done: {reason}. Close other programs or run without "
             f"parcellation and quality control, then try again; the log has the details.{detail}"
         )
 
@@ -308,6 +314,7 @@ def worker_environment(extra_paths: Sequence[str | Path] = ()) -> dict[str, str]
     paths = [*map(str, extra_paths), str(_LIBRARY_HOME), environment.get("PYTHONPATH", "")]
     environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
     environment["PYTHONIOENCODING"] = "utf-8"
+    environment["PYTHONSAFEPATH"] = "1"  # a queue.py in the current folder is not the standard library's
     return environment
 
 

@@ -45,6 +45,11 @@ class PackagesPart:
         return BACKENDS[max(self._ui.backendCombo.currentIndex, 0)]
 
     @property
+    def backendOfRun(self) -> str | None:
+        """The chosen backend where it is installed; None leaves the choice to the session."""
+        return self.backend if self.backend in self._session.packages.installed() else None
+
+    @property
     def installing(self) -> bool:
         return self.installation is not None
 
@@ -129,7 +134,7 @@ class PackagesPart:
     def _known(self) -> None:
         packages = self._session.packages
         # What is installed is read from the disk; only without it does the worker's Python matter.
-        chosen = next(iter(packages.installed()), None) or packages.suggested()
+        chosen = packages.newest() or packages.suggested()
         self._ui.backendCombo.currentIndex = BACKENDS.index(chosen)
         self._changed()
 

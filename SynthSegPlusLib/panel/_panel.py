@@ -173,6 +173,7 @@ class Panel:
         request = Request(
             options=optionsOf(parameters, self.model.roles),
             models=self.model.folder,
+            backend=self.packages.backendOfRun,
             device=parameters.device.value,
             threads=parameters.threads or None,
             resampled=parameters.resampled,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import re
 import shutil
 import tempfile
 import time
@@ -11,7 +13,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from SynthSegPlusLib.contract.errors import Cancelled, SynthSegPlusError, WorkerError, error_of_kind
+import slicer
+
+from SynthSegPlusLib.contract.errors import Cancelled, OptionsError, SynthSegPlusError, WorkerError, error_of_kind
+from SynthSegPlusLib.inference._process import is_running
 from SynthSegPlusLib.scene._worker import Worker, WorkerMaker
 
 SILENCE_SECONDS = 5.0
@@ -30,13 +35,13 @@ class Job:
     def __init__(self, kind: str, done: Callable[[Any], object], failed: Callable[[SynthSegPlusError], None],
                  progress: Progress | None = None) -> None:
         self.kind, self.name = kind, uuid.uuid4().hex
-        self.folder = Path(tempfile.mkdtemp(prefix="SynthSegPlus-"))
+        self.folder = Path(tempfile.mkdtemp(prefix=f"SynthSegPlus-{os.getpid()}-", dir=temporaryHome()))
         self.cancelling = False
         self._done, self._failed, self._progress = done, failed, progress
 
     def progressed(self, stage: str, fraction: float, overall: float) -> None:
         if self._progress is not None and not self.cancelling:
-            self._progress(stage, fraction, overall)
+            guarded(self._progress, stage, fraction, overall)
 
     def finish(self, result: Any = None, error: SynthSegPlusError | None = None) -> None:
         """Hand over the outcome, then delete the folder unless whoever takes the result still reads there."""
@@ -54,6 +59,20 @@ class Job:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def temporaryHome() -> str:
+    """Where scans are written for the worker: the folder that Slicer's settings name, else the system's."""
+    home = slicer.app.temporaryPath
+    return home if os.path.isdir(home) else tempfile.gettempdir()
+
+
+def sweepTemporary() -> None:
+    """Delete what a Slicer left that ended in the middle of a run: a scan lies in it."""
+    for folder in Path(temporaryHome()).glob("SynthSegPlus-*"):
+        owner = re.match(r"SynthSegPlus-(\d+)-", folder.name)
+        if owner is not None and not is_running(int(owner[1])):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 class Engine:
     """The one worker of this process and what is under way in it. Nothing here blocks.
 
@@ -66,6 +85,7 @@ class Engine:
         self._jobs: dict[str, Job] = {}
         self._deadSince: float | None = None
         self._log = log or (lambda text: None)
+        sweepTemporary()
 
     @property
     def busy(self) -> bool:
@@ -91,6 +111,9 @@ class Engine:
             self._finish(job, error=error)
         except OSError as error:
             self._finish(job, error=WorkerError(f"The worker could not start ({error}); reinstall the packages."))
+        except (TypeError, ValueError) as error:
+            self._finish(job, error=OptionsError(f"The worker cannot be told these options ({error}); give plain "
+                                                 "numbers, texts and truth values."))
         return job
 
     def cancel(self, job: Job) -> None:
@@ -102,11 +125,12 @@ class Engine:
 
     def poll(self) -> None:
         """Bring in what the worker said since the last call."""
-        if self._worker is None:
+        worker = self._worker
+        if worker is None:
             return
-        for event in self._worker.poll():
-            self._take(event)
-        if not self._jobs or self._worker.alive:
+        for event in worker.poll():
+            self._take(event)  # whose callback may close this engine
+        if not self._jobs or worker.alive:
             self._deadSince = None
         elif self._deadSince is None:
             self._deadSince = time.monotonic()
@@ -117,13 +141,15 @@ class Engine:
                     "The worker process ended before it was done; press Apply to run again."))
 
     def close(self) -> None:
-        """End the worker; what was under way is given up without a word."""
+        """End the worker; what was under way is cancelled."""
         worker, self._worker = self._worker, None
         jobs, self._jobs = list(self._jobs.values()), {}
-        if worker is not None:
-            worker.close()
-        for job in jobs:
-            job.discard()
+        try:
+            if worker is not None:
+                worker.close()
+        finally:
+            for job in jobs:
+                guarded(job.finish, None, Cancelled())
 
     def _take(self, event: Mapping[str, Any]) -> None:
         if event["kind"] == "log":

@@ -27,6 +27,7 @@ def judge(result: ResultNodes, threshold: float) -> Verdict:
     The run record still says at what the run was judged, and so does the summary while it differs. Judging at that
     threshold again brings everything back. `OptionsError` for a result without scores or a threshold out of range.
     """
+    threshold = float(threshold)  # numpy's numbers write themselves otherwise
     quality = result.quality
     if quality is None:
         raise OptionsError(f"{result.segmentation.GetName()!r} has no scores to judge; run it with quality control.")

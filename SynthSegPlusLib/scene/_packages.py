@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from SynthSegPlusLib.inference._process import detached, drain, end_tree
+from SynthSegPlusLib.inference._process import detached, drain, end_tree, is_running
 from SynthSegPlusLib.scene._requirements import BACKENDS, Requirement, modulesFound, requirementsFor, totalMegabytes
 
 STAMP = "synthsegplus-packages.json"
@@ -48,6 +49,10 @@ class Packages:
         """Backends with a complete folder."""
         return [backend for backend in BACKENDS if (self.folder(backend) / STAMP).is_file()]
 
+    def newest(self) -> str | None:
+        """The backend that was installed last, for a run that names none: who adds one wants it used."""
+        return max(self.installed(), key=lambda backend: (self.folder(backend) / STAMP).stat().st_mtime, default=None)
+
     def folders(self) -> list[Path]:
         """What lies on the disk: every installation, also what an older version or a failure left."""
         return [path for path in sorted(self.home.glob("*")) if path.is_dir()]
@@ -70,9 +75,9 @@ class Packages:
 
     def ready(self) -> str | None:
         """The backend that can run: one of an installed folder, else one that the Python has whole; or None."""
-        installed = self.installed()
-        if installed:
-            return installed[0]
+        newest = self.newest()
+        if newest is not None:
+            return newest
         return next((backend for backend in BACKENDS if not self.missing(backend)), None)
 
     def missing(self, backend: str) -> list[Requirement]:
@@ -89,8 +94,7 @@ class Packages:
 
     def paths(self, backend: str | None = None) -> list[Path]:
         """Folders that the worker puts first on its path."""
-        installed = self.installed()
-        chosen = backend if backend in installed else (installed[0] if installed else None)
+        chosen = backend if backend in self.installed() else self.newest()
         return [self.folder(chosen)] if chosen else []
 
     def suggested(self) -> str:
@@ -120,12 +124,14 @@ class Installation:
         self.backend, self.reason = backend, ""
         self.requirements = packages.missing(backend) or packages.requirements(backend)
         self.target = packages.folder(backend)
-        self.partial = self.target.with_name(self.target.name + ".partial")
+        # Named by process, for another Slicer may be installing the same.
+        self.partial = self.target.with_name(f"{self.target.name}.part{os.getpid()}")
+        self._replaces = self._complete
         self.lines: list[str] = []
         self._packages = packages
         self._succeeded: bool | None = None
         self._refusedSince: float | None = None
-        shutil.rmtree(self.partial, ignore_errors=True)
+        self._sweep()
         self.partial.mkdir(parents=True)
         # Slicer's Python is a launcher with the real one as its child: to end pip is to end them both.
         self._process = subprocess.Popen(
@@ -161,8 +167,23 @@ class Installation:
             self._reader.join(timeout=1)
             self._finish(False, "the installation was cancelled")
 
+    @property
+    def _complete(self) -> bool:
+        """Whether the folder is there, whoever installed it."""
+        return (self.target / STAMP).is_file()
+
+    def _sweep(self) -> None:
+        """Delete what earlier installations left that were ended in the middle."""
+        for folder in self.target.parent.glob("*.part*"):
+            owner = re.search(r"\.part(\d+)$", folder.name)
+            if owner is not None and (folder == self.partial or not is_running(int(owner[1]))):
+                shutil.rmtree(folder, ignore_errors=True)
+
     def _place(self) -> None:
         """Succeed, or leave it to the next `poll` while the system refuses, or fail with what it said."""
+        if self._complete and not self._replaces:
+            self._finish(True)  # another Slicer was faster, and its worker may hold these files by now
+            return
         now = time.monotonic()
         self._refusedSince = self._refusedSince or now
         try:

@@ -66,12 +66,11 @@ class _Command(ABC):
         self._job.cancelling = True
 
     def abandon(self) -> None:
-        """Forget the command without a word, and delete its files."""
+        """End the command at once, since nobody polls it any more, and delete its files."""
         if not self.finished:
-            self.finished = True
             if self._work is not None:
                 self._work.wait()
-            self._job.discard()
+            self._end(Cancelled())
 
     def poll(self) -> bool:
         """Bring the command forward; whether it is finished."""
@@ -199,7 +198,7 @@ class SegmentRun(_Command):
         assert self._reply is not None
         try:
             self.result = makeNodes(self._input, self._reply, arrays)
-        except (SynthSegPlusError, KeyError, TypeError, ValueError, RuntimeError, MemoryError) as error:
+        except Exception as error:  # whatever it is, the run must end
             self._end(error if isinstance(error, SynthSegPlusError) else _notShown(error))
             return
         self.finished = True

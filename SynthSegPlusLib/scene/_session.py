@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
 import time
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from typing import Any
 
 import slicer
 
-from SynthSegPlusLib.contract.errors import BackendError, OptionsError, SynthSegPlusError
+from SynthSegPlusLib.contract.errors import BackendError, Cancelled, OptionsError, OutputError, SynthSegPlusError
 from SynthSegPlusLib.scene._engine import Engine, Progress
 from SynthSegPlusLib.scene._packages import Packages, describe
 from SynthSegPlusLib.scene._requirements import BACKENDS
@@ -41,13 +42,14 @@ class Session:
         self.packages = packages or Packages(userFolder() / "packages", resources, workerPython(),
                                              environment=workerEnvironment([]))
         self.backend: str | None = None
+        """The backend whose packages the worker has; None leaves it to what its Python has."""
         self.log: list[str] = []
         self.listeners: list[Callable[[], None]] = []
         self._needsPackages = makeWorker is None
         self.engine = Engine(makeWorker or self._realWorker, self.say)
         self.run: SegmentRun | None = None
         self._check: Check | None = None
-        self._workerFor: tuple[str | None, str, int | None] | None = None
+        self._fixed: tuple[str, int | None] | None = None  # device and threads, once the worker has had a run
         self._timer: Any = None
 
     # ---- packages ---------------------------------------------------------------------------------------
@@ -106,7 +108,8 @@ class Session:
         """Begin a segmentation and return at once; callbacks come from Slicer's event loop.
 
         Raises what is wrong before the worker is asked: `OptionsError` while another run is under way,
-        `BackendError` without packages, `InputError` for a volume that holds no scan.
+        `BackendError` without packages, `InputError` for a volume that holds no scan, `OutputError` when the
+        temporary folder cannot be written. A run that is closed meanwhile ends with `Cancelled`.
         """
         run = self._begin(inputNode, request, onProgress, onDone, onError)
         self.keepPolling()
@@ -115,14 +118,20 @@ class Session:
     def segment(self, inputNode: Any, request: Request, onProgress: Progress | None = None) -> ResultNodes:
         """Segment and wait, keeping Slicer alive meanwhile; raises the run's error. Works without windows."""
         run = self._begin(inputNode, request, onProgress, None, None)
-        while not run.poll():
+        try:
+            while not run.poll():
+                self._tell()
+                slicer.app.processEvents()
+                time.sleep(0.01)
+        except BaseException:
+            # Nobody polls it any more, and so it would count as under way for good.
+            run.cancel()
+            run.abandon()
             self._tell()
-            slicer.app.processEvents()
-            time.sleep(0.01)
+            raise
         self._tell()
-        if run.error is not None:
-            raise run.error
-        assert run.result is not None
+        if run.result is None:
+            raise run.error or Cancelled()
         return run.result
 
     def _begin(self, inputNode: Any, request: Request, onProgress: Progress | None,
@@ -140,15 +149,19 @@ class Session:
             self._check.cancel()
         self._fitWorker(request)
         self.say(f"{inputNode.GetName()}: {request.options.mode}")
-        self.run = SegmentRun(self.engine, inputNode, request, onProgress, onDone, onError)
+        try:
+            self.run = SegmentRun(self.engine, inputNode, request, onProgress, onDone, onError)
+        except OSError as error:
+            raise OutputError(f"The temporary folder cannot be written ({error}); free some disk space, or name "
+                              "another one in Slicer's application settings.") from error
         return self.run
 
     def _fitWorker(self, request: Request) -> None:
         """End a worker that was started for another backend, device or number of threads: it cannot change them."""
-        wanted = (request.backend, request.device, request.threads)
-        if self._workerFor is not None and self._workerFor != wanted:
+        backend, fixed = request.backend or self.packages.newest(), (request.device, request.threads)
+        if backend != self.backend or self._fixed not in (None, fixed):
             self.engine.close()
-        self._workerFor = wanted
+        self.backend, self._fixed = backend, fixed
 
     def check(self, inputNode: Any, models: Path | None, ct: bool, onDone: Callable[[Any], None],
               onError: Callable[[SynthSegPlusError], None]) -> Check:
@@ -156,6 +169,8 @@ class Session:
         fields = {"ct": ct, "models": None if models is None else str(models)}
         if self._check is not None:
             self._check.cancel()
+        if self.engine.worker is None and not self.busy:  # it starts for this look; a run may then want just this one
+            self.backend, self._fixed = self.packages.newest(), None
         self._check = Check(self.engine, inputNode, fields, onDone, onError)
         self.keepPolling()
         return self._check
@@ -170,11 +185,13 @@ class Session:
 
     def restart(self) -> None:
         """End the worker, so that the next run starts one with the packages of now."""
-        for under_way in (self.run, self._check):
-            if under_way is not None:
-                under_way.abandon()
+        under_way = [command for command in (self.run, self._check) if command is not None]
+        self.run = self._check = None  # before they end: who is told may begin another
         self.engine.close()
-        self.run = self._check = None
+        for command in under_way:
+            command.abandon()
+        if under_way:
+            self._tell()
 
     def close(self) -> None:
         """End everything: timer, worker, temporary folders."""
@@ -225,4 +242,6 @@ def sharedSession(resources: Path) -> Session:
     key = Path(resources).resolve()
     if key not in _sessions:
         _sessions[key] = Session(key)
+        # Slicer closes no logic when it ends, and the scan of a run under way lies in the temporary folder.
+        atexit.register(_sessions[key].restart)
     return _sessions[key]

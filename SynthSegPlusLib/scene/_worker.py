@@ -52,6 +52,8 @@ def workerEnvironment(packages: Sequence[Path]) -> dict[str, str]:
     environment = dict(slicer.util.startupEnvironment())
     paths = [*map(str, packages), str(LIBRARY_HOME), environment.get("PYTHONPATH", "")]
     environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
+    # Else Python files in Slicer's current folder, such as a queue.py, would stand in for the standard library's.
+    environment["PYTHONSAFEPATH"] = "1"
     return environment
 
 

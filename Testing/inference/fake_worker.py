@@ -1,8 +1,9 @@
 """A worker without an engine, for the client's tests: ``python fake_worker.py BEHAVIOUR [FOLDER]``.
 
 Behaviours: obey (finishes each job after a while, or stops when told), deaf (starts a child of its own and hears no
-cancel), die-CODE (exits in the middle of a job), signal-NAME (is ended by a signal), babble (says what is no message),
-other-protocol, silent (no hello), idle (ends before the first job, once; FOLDER remembers).
+cancel), die-CODE (exits in the middle of a job), signal-NAME (is ended by a signal), launched (crashes behind Slicer's
+launcher), babble (says what is no message), other-protocol, silent (no hello), idle (ends before the first job, once;
+FOLDER remembers).
 """
 
 from __future__ import annotations
@@ -77,6 +78,11 @@ def main(behaviour, folder=None):
     if kind == "die":
         print("ValueError: something specific", file=sys.stderr, flush=True)
         os._exit(int(value))
+    if kind == "launched":
+        print("the worker's own last words", file=sys.stderr)
+        print("error: [/opt/Slicer/bin/python-real] exit abnormally - Report the problem.", file=sys.stderr)
+        print("resource_tracker: 1 leaked semaphore", file=sys.stderr, flush=True)
+        os._exit(1)
     if kind == "signal":
         os.kill(os.getpid(), getattr(signal, value))
         sleep_forever()

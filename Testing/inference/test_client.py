@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
+import os
 import subprocess
 import sys
 import threading
@@ -14,7 +16,7 @@ import pytest
 
 from SynthSegPlusLib.contract import Cancelled, WorkerError
 from SynthSegPlusLib.inference import _process, client
-from SynthSegPlusLib.inference._process import exit_reason
+from SynthSegPlusLib.inference._process import exit_reason, is_running
 from SynthSegPlusLib.inference.client import WorkerClient
 
 FAKE = Path(__file__).with_name("fake_worker.py")
@@ -173,6 +175,65 @@ def test_a_worker_killed_from_outside_is_explained(make):
     psutil.Process(one.pid).kill()
     with pytest.raises(WorkerError, match="the system or another program ended it"):
         one.wait("a", timeout=5)
+
+
+def test_a_crash_that_slicers_launcher_reports_as_code_1_is_explained(make):
+    one = make("launched")
+    one.send("segment", job="a")
+    with pytest.raises(WorkerError) as raised:
+        one.wait("a", timeout=10)
+    assert "it crashed or the system ended it, most often because memory ran out. Close" in str(raised.value)
+    assert "Report the problem" not in str(raised.value)
+
+
+def test_the_launchers_line_is_not_the_workers_last_words():
+    line = "error: [/opt/Slicer/bin/python-real] exit abnormally - Report the problem.\n"
+    assert "memory ran out" in exit_reason(1, ["words", line])
+    assert "code 1" in exit_reason(1, ["words"])
+    assert "code 3" in exit_reason(3, [line])
+
+
+def test_what_an_earlier_worker_said_does_not_explain_the_end_of_the_next(make):
+    one = make("launched")
+    one.send("segment", job="a")
+    with pytest.raises(WorkerError):
+        one.wait("a", timeout=10)
+    one._command[-1] = "die-1"
+    one.send("segment", job="b")
+    with pytest.raises(WorkerError, match="code 1.*ValueError"):
+        one.wait("b", timeout=10)
+
+
+def test_whether_a_process_runs_is_known_by_its_number():
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    assert is_running(os.getpid())
+    assert not is_running(ended.pid)
+    assert not is_running(2**62)
+
+
+@pytest.mark.parametrize(("handle", "error", "waited", "runs"), [
+    (7, 0, 0x102, True), (7, 0, 0, False), (None, 5, None, True), (None, 87, None, False)])  # fmt: skip
+def test_on_windows_a_process_is_looked_at_without_a_signal(monkeypatch, handle, error, waited, runs):
+    closed = []
+
+    class Function:
+        def __init__(self, function):
+            self.function = function
+
+        def __call__(self, *arguments):
+            return self.function(*arguments)
+
+    class Kernel:
+        OpenProcess = Function(lambda access, inherit, pid: handle)
+        WaitForSingleObject = Function(lambda handle, milliseconds: waited)
+        CloseHandle = Function(closed.append)
+
+    monkeypatch.setattr(_process.sys, "platform", "win32")
+    monkeypatch.setattr(ctypes, "WinDLL", lambda name, **_: Kernel, raising=False)
+    monkeypatch.setattr(ctypes, "get_last_error", lambda: error, raising=False)
+    assert is_running(4711) is runs
+    assert closed == ([] if handle is None else [handle])
 
 
 @pytest.mark.parametrize(

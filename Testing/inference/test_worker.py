@@ -143,10 +143,10 @@ def test_a_waiting_job_can_be_cancelled_and_the_running_one_goes_on(worker, job)
     assert ended == {first: "done", second: "cancelled"}
 
 
-def start_raw(*arguments):
+def start_raw(*arguments, folder=None):
     return subprocess.Popen(
         [*worker_command(), *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        env=worker_environment(), text=True,
+        env=worker_environment(), text=True, cwd=folder,
     )  # fmt: skip
 
 
@@ -158,6 +158,16 @@ def test_the_first_line_is_the_greeting_with_the_protocols_version():
     assert hello["kind"] == "hello"
     assert hello["protocol"] == PROTOCOL_VERSION
     assert hello["pid"] == process.pid
+
+
+def test_python_files_in_the_current_folder_are_not_the_standard_library(tmp_path):
+    for name in ("queue", "signal", "json"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('the wrong one')\n")
+    with start_raw(folder=tmp_path) as process:
+        hello = process.stdout.readline()
+        process.stdin.close()
+        assert process.wait(5) == 0, process.stderr.read()
+    assert json.loads(hello)["kind"] == "hello"
 
 
 def test_it_ends_when_its_input_ends_even_in_the_middle_of_a_job(tiny, tmp_path):

@@ -71,6 +71,9 @@ def test_a_wrong_option_is_named_before_anything_starts(logic):
         logic.segment(add_scan(), mode="slow")
     with pytest.raises(OptionsError, match="choose a volume"):
         logic.segment(None)
+    for call in (logic.segment, logic.start):
+        with pytest.raises(OptionsError, match="Posteriors.*--post"):
+            call(add_scan(), posteriors=True)
     assert logic.session.engine.worker is None
 
 

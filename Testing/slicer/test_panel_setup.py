@@ -253,6 +253,25 @@ def test_with_packages_installed_the_panel_names_their_backend_and_asks_no_proce
     assert asked == []
 
 
+def test_of_two_installed_backends_the_one_that_is_chosen_runs(needing):
+    for backend in ("tensorflow", "torch"):
+        make_installed(needing.session.packages, backend)
+    needing.panel.refresh()
+    for backend in ("torch", "tensorflow"):
+        needing.ui.backendCombo.currentIndex = BACKENDS.index(backend)
+        needing.apply()
+        assert needing.worker.commands[-1]["backend"] == backend
+        assert needing.session.backend == backend
+
+
+def test_a_chosen_backend_that_is_not_installed_leaves_the_choice_open(needing):
+    make_installed(needing.session.packages, "tensorflow")
+    needing.panel.refresh()
+    needing.ui.backendCombo.currentIndex = BACKENDS.index("jax")
+    needing.apply()
+    assert needing.worker.commands[-1]["backend"] is None
+
+
 def test_after_an_installation_its_backend_stays_chosen_and_no_process_is_asked(
         needing, slicer_host, monkeypatch, tmp_path):
     agree_to_wheels(needing, monkeypatch, tmp_path / "wheels", "ssp_torch")

@@ -73,6 +73,14 @@ def test_the_summary_says_which_threshold_was_used_and_which_the_run_used(result
     assert scene.runThreshold(result) == 0.65
 
 
+@pytest.mark.parametrize("number", [np.float64, np.float32])
+def test_a_threshold_of_numpy_is_written_as_a_plain_number(result, number):
+    scene.judge(result, number(0.5))
+    assert readSummary(result.summary, "quality threshold") == "0.5"
+    assert "quality threshold,0.5," in scene.summaryCsv(result)
+    assert type(result.quality.threshold) is float
+
+
 def test_setting_the_threshold_back_brings_everything_back(result):
     before = state(result)
     for threshold in (0.3, 0.8, 0.65):

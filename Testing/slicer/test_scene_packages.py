@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 import signal
+import subprocess
 import sys
 import time
 import tomllib
@@ -89,6 +90,11 @@ def gone(pid):
         return True
 
 
+def partial(folder, pid=None):
+    """Where a process installs until the folder is whole."""
+    return folder.with_name(f"{folder.name}.part{pid or os.getpid()}")
+
+
 def make_installed(packages, backend):
     """A folder as an installation leaves it."""
     folder = packages.folder(backend)
@@ -141,7 +147,7 @@ def test_an_installation_from_wheels_makes_a_folder_that_only_the_worker_sees(pa
     folder = packages.folder("tensorflow")
     assert (folder / "ssp_common.py").is_file()
     assert (folder / STAMP).is_file()
-    assert not folder.with_name(folder.name + ".partial").exists()
+    assert not partial(folder).exists()
     assert packages.installed() == ["tensorflow"]
     assert packages.ready() == "tensorflow"
     assert packages.missing("tensorflow") == []
@@ -241,7 +247,7 @@ def hold(monkeypatch, held, times):
 def test_a_folder_that_stays_in_use_is_a_reason_and_remains_whole(packages, wheels, monkeypatch, in_use):
     monkeypatch.setattr(_packages, "PATIENCE_SECONDS", 0.5)
     folder = make_installed(packages, "tensorflow")
-    hold(monkeypatch, folder if in_use == "old" else folder.with_name(folder.name + ".partial"), times=10_000)
+    hold(monkeypatch, folder if in_use == "old" else partial(folder), times=10_000)
     installation = packages.install("tensorflow", wheels)
     assert wait(installation) is False
     assert "cannot access the file" in installation.reason
@@ -250,10 +256,43 @@ def test_a_folder_that_stays_in_use_is_a_reason_and_remains_whole(packages, whee
 
 
 def test_new_files_that_the_system_holds_for_a_moment_are_waited_for(packages, wheels, monkeypatch):
-    hold(monkeypatch, packages.folder("tensorflow").with_name(packages.folder("tensorflow").name + ".partial"), times=2)
+    hold(monkeypatch, partial(packages.folder("tensorflow")), times=2)
     installation = packages.install("tensorflow", wheels)
     assert wait(installation), installation.reason
     assert packages.installed() == ["tensorflow"]
+
+
+def test_of_two_slicers_that_install_at_once_the_first_to_end_makes_the_folder_and_both_succeed(
+        packages, wheels, monkeypatch):
+    first = packages.install("tensorflow", wheels)
+    with monkeypatch.context() as patch:
+        patch.setattr(_packages.os, "getpid", os.getppid)
+        second = packages.install("tensorflow", wheels)
+    assert second.partial != first.partial
+    assert wait(first), first.reason
+    (packages.folder("tensorflow") / "in_use_by_the_first").touch()
+    assert wait(second), second.reason
+    assert list(packages.home.iterdir()) == [packages.folder("tensorflow")]
+    assert (packages.folder("tensorflow") / "in_use_by_the_first").exists()
+
+
+def test_what_an_ended_slicer_left_half_installed_is_deleted_and_that_of_a_running_one_stays(packages, wheels):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    left = [partial(packages.folder("jax"), pid) for pid in (ended.pid, os.getppid())]
+    for folder in left:
+        folder.mkdir(parents=True)
+    assert wait(packages.install("tensorflow", wheels))
+    assert [folder.exists() for folder in left] == [False, True]
+
+
+def test_without_a_choice_the_backend_that_was_installed_last_is_taken(packages):
+    assert packages.newest() is None
+    for age, backend in ((50, "tensorflow"), (10, "torch"), (90, "jax")):
+        os.utime(make_installed(packages, backend) / STAMP, (time.time() - age,) * 2)
+    assert packages.newest() == packages.ready() == "torch"
+    assert packages.paths() == [packages.folder("torch")]
+    assert packages.paths("jax") == [packages.folder("jax")]
 
 
 def test_a_script_waits_for_the_packages(packages, wheels, resources, slicer_host):

@@ -316,7 +316,7 @@ def test_without_packages_the_reason_names_them_and_their_size(slicer_host, root
     resources = root / "SynthSegPlus" / "Resources"
     packages = scene.Packages(tmp_path, resources, python="no-such-python")
     session = scene.Session(resources, packages=packages)
-    with pytest.raises(BackendError, match=r"keras>=3\.12.*tensorflow.*MB.*installPackages"):
+    with pytest.raises(BackendError, match=r"keras>=3\.13.*tensorflow.*MB.*installPackages"):
         session.segment(add_scan(), scene.Request())
 
 
