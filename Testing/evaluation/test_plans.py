@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 
 import numpy as np
@@ -19,6 +20,7 @@ from Testing.benchmarks.accuracy.plans import (
     contrast_plan,
     degraded_plan,
     degraded_settings,
+    quality_plan,
     synthetic_plan,
 )
 from Testing.synthesis.phantoms import head
@@ -80,7 +82,7 @@ def test_balanced_order_alternates_before_it_repeats():
 def test_every_name_and_every_seed_of_a_plan_is_its_own():
     for plan in PLANS.values():
         assert len({one.name for one in plan()}) == len({one.seed for one in plan()}) == len(plan())
-    seeds = [one.seed for plan in PLANS.values() for one in plan()]
+    seeds = [one.seed for part, plan in PLANS.items() if part != "quality" for one in plan()]
     assert len(set(seeds)) == len(seeds)
 
 
@@ -89,6 +91,14 @@ def test_a_series_is_one_anatomy_in_every_contrast():
     assert {one.contrast for one in series} == set(CONTRASTS)
     assert len({(one.map_id, one.shape_seed) for one in series}) == 1
     assert len({one.shape_seed for one in contrast_plan()}) == len(TEST_MAPS)
+
+
+def test_scores_are_judged_on_the_degraded_scans():
+    pair = [plan()[3] for plan in (degraded_plan, quality_plan)]
+    assert [one.part for one in pair] == ["degraded", "quality"]
+    assert dataclasses.replace(pair[1], part="degraded") == pair[0]
+    made = [synthetic.config_of(one) for one in pair]
+    assert made[0] == made[1]
 
 
 def test_a_hundred_and_more_degraded_scans_take_the_test_maps_in_turn():

@@ -97,6 +97,16 @@ def test_r_alone_and_the_agreement_are_judged_beside_the_score_that_joins_them()
     assert found["synthetic", "robust", "S-S2 agreement, regions: mean absolute error"] == (pytest.approx(0.2), 2)
 
 
+def test_results_that_users_do_not_see_are_not_judged_by_their_scores():
+    rows = [dice_row("a", "robust", 0.5, "region", "hippocampus", part, score="0.9")
+            for part in ("degraded", "quality", "synthetic")]  # fmt: skip
+    found = found_in(summary(rows, [scan_row("a", "robust", part) for part in ("degraded", "quality", "synthetic")]))
+    what = "R, regions: below 0.60 rejected"
+    assert found["quality", "robust", what] == (0.0, 1)
+    assert found["all", "robust", what] == (0.0, 2)
+    assert ("degraded", "robust", what) not in found
+
+
 def test_regions_without_a_score_or_a_dice_do_not_count():
     rows = [dice_row("a", "robust", 0.5, "region", score=""), dice_row("a", "robust", "nan", "region", score="0.4"),
             dice_row("a", "robust", 0.5, "region", score="0.4")]  # fmt: skip

@@ -19,13 +19,14 @@ from SynthSegPlusLib.inference import ModelSet
 from SynthSegPlusLib.networks import choose_backend
 from Testing.benchmarks.accuracy.bench import Bench
 from Testing.benchmarks.accuracy.figures import draw_figures
-from Testing.benchmarks.accuracy.plans import PLANS
+from Testing.benchmarks.accuracy.plans import PLANS, STRONGLY_DEGRADED
 from Testing.benchmarks.accuracy.summary import STRUCTURE_COLUMNS, SUMMARY_COLUMNS, per_structure, summary
 from Testing.benchmarks.accuracy.tables import claim, read_all, write_table
 from Testing.benchmarks.accuracy.variants import CASCADE, TITLES
 
 STUDY_MODES = ("robust", CASCADE, "s1-s2", "fast", "s-d", "s1-s2-d")
 PAIR = ("robust", CASCADE, "fast")
+SCORED = ("robust", "fast")
 PARTS = ("real", *PLANS)
 
 
@@ -57,9 +58,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--models", help="model set (default: the one that is found)")
     parser.add_argument("--modes", nargs="+", choices=tuple(TITLES), help="default: all variants that the set "
                         "has; on strongly degraded scans and contrast series robust, cascade, fast")  # fmt: skip
-    parser.add_argument("--parts", nargs="+", choices=PARTS, default=[part for part in PARTS if part != "degraded"])
-    parser.add_argument("--degraded", action="store_const", dest="parts", const=["degraded"],
-                        help="the same as --parts degraded")  # fmt: skip
+    parser.add_argument("--parts", nargs="+", choices=PARTS,
+                        default=[part for part in PARTS if part not in STRONGLY_DEGRADED])
+    parser.add_argument("--degraded", action="store_const", dest="parts", const=list(STRONGLY_DEGRADED),
+                        help="the same as --parts degraded quality")  # fmt: skip
     parser.add_argument("--limit", type=int, help="at most so many scans of each synthetic part")
     parser.add_argument("--full", action="store_true", help="all synthetic scans instead of the subset for a CPU")
     parser.add_argument("--device", default="auto")
@@ -78,9 +80,9 @@ def measure(args: argparse.Namespace) -> None:
     benches = {"degraded": Bench(without_flips(model_set), modes, args.out, **machine)}
     if args.labels:
         for part in (part for part in PLANS if part in args.parts):
-            pair = part != "synthetic" and not args.modes
+            modes = None if part == "synthetic" or args.modes else SCORED if part == "quality" else PAIR
             limit = args.limit if args.limit or not args.full else len(PLANS[part]())
-            benches.get(part, bench).synthetic(part, args.labels, args.parcels, limit, PAIR if pair else None)
+            benches.get(part, bench).synthetic(part, args.labels, args.parcels, limit, modes)
     if args.scans and "real" in args.parts:
         bench.real(args.scans)
 

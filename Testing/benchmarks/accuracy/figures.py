@@ -21,8 +21,8 @@ COLOURS = {
 }  # fmt: skip
 """Okabe and Ito's palette, which colour-blind people can tell apart."""
 GREY = "#555555"
-PARTS = ("synthetic", "contrast", "degraded", "real")
-MARKERS = {"synthetic": "o", "contrast": "s", "degraded": "^", "real": "D"}
+PARTS = ("synthetic", "contrast", "quality", "real")
+MARKERS = {"synthetic": "o", "contrast": "s", "quality": "^", "degraded": "^", "real": "D"}
 DPI = 110
 
 

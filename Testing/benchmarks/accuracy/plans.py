@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections import Counter
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ SPACINGS = ((1, None), *((spacing, axis) for spacing in (3, 5, 7) for axis in ra
 ORIENTATIONS = {None: "", 0: "sagittal", 1: "coronal", 2: "axial"}
 ANATOMIES = ("18", "20", "17", "19")
 """Maps of the contrast series, in order: each series is one anatomy in every contrast."""
-SUBSETS = {"synthetic": 24, "contrast": 6, "degraded": 100}
+SUBSETS = {"synthetic": 24, "contrast": 6, "degraded": 100, "quality": 48}
 """How many scans of each part are enough on a CPU."""
 DEGRADED = Path(__file__).with_name("degraded.toml")
 SYNTHETIC_SEED, CONTRAST_SEED = 5000, 6000
@@ -100,4 +100,12 @@ def degraded_plan() -> list[Planned]:
     return found
 
 
-PLANS = {"synthetic": synthetic_plan, "contrast": contrast_plan, "degraded": degraded_plan}
+def quality_plan() -> list[Planned]:
+    """The same scans, for the set's scores: it is run as users run it, mirror images and all."""
+    return [replace(one, part="quality") for one in degraded_plan()]
+
+
+PLANS = {
+    "synthetic": synthetic_plan, "contrast": contrast_plan, "degraded": degraded_plan, "quality": quality_plan,
+}  # fmt: skip
+STRONGLY_DEGRADED = ("degraded", "quality")

@@ -14,6 +14,7 @@ from SynthSegPlusLib.evaluation import (
     classify,
     coefficient_of_variation,
 )
+from Testing.benchmarks.accuracy.plans import STRONGLY_DEGRADED
 from Testing.benchmarks.accuracy.tables import Rows
 from Testing.benchmarks.accuracy.variants import CASCADE
 
@@ -25,7 +26,10 @@ KINDS = ("structure", "tissue", "region", "parcel")
 REJECTED = ("fail", "refused")
 """Verdicts of a scan that is rejected: by R, or because the engine would not segment it at all."""
 ALL = "all"
-"""Part under which quality control is judged on the scans of every part together."""
+"""Part under which quality control is judged on the scans of every part together, but for `UNUSUAL`."""
+UNUSUAL = "degraded"
+"""Part whose results are not averaged with the mirror image, so that robust and single network are a fair pair: scores,
+which are calibrated for the set as it is, are judged on the same scans in the part "quality"."""
 Add = Callable[[str, float, int], None]
 
 
@@ -39,13 +43,15 @@ def summary(dice: Rows, scans: Rows) -> Rows:
         _overlap(own, add)
         if part == "real":
             _overlap_per_scan(own, add)
-        _quality(own, add)
+        if part != UNUSUAL:
+            _quality(own, add)
         _verdicts(listed, add)
         _volumes(listed, add)
         if part == "contrast":
             _series(listed, add)
     for mode in dict.fromkeys(row["mode"] for row in scans):
-        _quality([row for row in dice if row["mode"] == mode], _adder(found, ALL, mode))
+        usual = [row for row in dice if row["mode"] == mode and row["part"] != UNUSUAL]
+        _quality(usual, _adder(found, ALL, mode))
     for part in dict.fromkeys(row["part"] for row in dice):
         _gains([row for row in dice if row["part"] == part and row["kind"] == "structure"], part, found)
     return found
@@ -72,7 +78,7 @@ def _overlap(own: Rows, add: Add) -> None:
     structures = [row for row in own if row["kind"] == "structure"]
     for column, unit in (("spacing", " mm"), ("contrast", "")):
         levels = sorted({row.get(column, "") for row in structures} - {""}, key=_natural)
-        if column == "spacing" and structures and structures[0]["part"] == "degraded":
+        if column == "spacing" and structures and structures[0]["part"] in STRONGLY_DEGRADED:
             continue  # drawn at random: no groups
         for level in levels:
             values = values_of(row for row in structures if row[column] == level)

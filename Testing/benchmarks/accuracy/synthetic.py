@@ -14,7 +14,7 @@ from SynthSegPlusLib.synthesis import Generator, draw, find_label_maps, generato
 from SynthSegPlusLib.synthesis.acquisition import blur_sigma
 from SynthSegPlusLib.synthesis.draw import Draw
 from SynthSegPlusLib.volume import Volume
-from Testing.benchmarks.accuracy.plans import ORIENTATIONS, Planned, degraded_settings
+from Testing.benchmarks.accuracy.plans import ORIENTATIONS, STRONGLY_DEGRADED, Planned, degraded_settings
 
 SHAPE = (192, 224, 224)
 PARCEL_SUFFIX = "_parcels.nii.gz"
@@ -70,7 +70,7 @@ class TestScans:
 
 def config_of(planned: Planned) -> Any:
     """Generator's settings: sized and shaped anatomies, mild bias and noise; or the committed strong degradation."""
-    if planned.part == "degraded":
+    if planned.part in STRONGLY_DEGRADED:
         return generator_config(degraded_settings()["generator"])
     named = {"contrast": 1.0, "contrasts": [planned.contrast]} if planned.contrast != "random" else {"contrast": 0.0}
     return generator_config({
@@ -90,7 +90,7 @@ def drawn_for(planned: Planned, generator: Generator) -> Draw:
     drawn = draw(config, label_map, list(planned.seed))
     if planned.shape_seed != planned.seed:
         drawn = with_anatomy_of(drawn, draw(config, label_map, list(planned.shape_seed)))
-    if planned.part == "degraded":
+    if planned.part in STRONGLY_DEGRADED:
         return degraded(drawn, planned)
     return with_spacing(drawn, planned.axis, planned.spacing or 1.0)
 
