@@ -48,10 +48,7 @@ def _voxels(network: Any, task: Task, seed: list[int]) -> tuple[np.ndarray, np.n
     """(posteriors float32 [n, labels], labels int [n]) of randomly chosen voxels of one scan."""
     from keras import ops
 
-    from SynthSegPlusLib.training.trainer import generation
-
-    with generation():
-        inputs, targets = task.batch(seed)
+    inputs, targets = task.batch(seed)
     found = network.softmax(Inputs(image=ops.convert_to_numpy(inputs)[0].astype(np.float32)))
     found, truth = found.reshape(-1, found.shape[-1]), ops.convert_to_numpy(targets).reshape(-1)
     chosen = np.random.default_rng(seed).permutation(len(truth))[:VOXELS_PER_SCAN]

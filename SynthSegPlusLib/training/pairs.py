@@ -6,6 +6,7 @@ filled once (an interrupted filling goes on where it stopped) and drawn from wit
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from SynthSegPlusLib.contract.errors import OptionsError
+from SynthSegPlusLib.inference._integrity import sha256_of
 from SynthSegPlusLib.inference.model_set import QualityRule
 from SynthSegPlusLib.inference.quality import quality_inputs, region_dice
 from SynthSegPlusLib.labels import qc_regions, structures
@@ -23,7 +25,7 @@ from SynthSegPlusLib.training.config import TrainingConfig
 from SynthSegPlusLib.training.displace import displaced
 from SynthSegPlusLib.training.frozen import load_frozen
 from SynthSegPlusLib.training.nothing import not_a_brain
-from SynthSegPlusLib.training.tasks import role_spec
+from SynthSegPlusLib.training.tasks import generation, role_spec
 
 CSF = 24
 NOT_A_BRAIN = 10
@@ -34,13 +36,18 @@ _SMALLEST_SHARE = 0.4
 _BANK = 9  # separates the seeds of the bank from those of the training
 _USUAL = 10  # and those of the choice between ordinary and degraded scans
 ORDINARY = "fast"
+BANK = "bank.json"
 
 
 def fill_bank(config: TrainingConfig, generator: Generator, folder: Path, say: Callable[[str], None] = print) -> Path:
-    """Make the missing pairs of a bank; pair k comes from the seed [config.seed, 9, k]."""
+    """Make the missing pairs of a bank; pair k comes from the seed [config.seed, 9, k].
+
+    `OptionsError` where the pairs that are there were made otherwise.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{number:05d}.npz" for number in range(config.pairs)]
     missing = [number for number, path in enumerate(paths) if not path.is_file()]
+    _claim(config, generator, folder, len(missing), say)
     if missing:
         cascade, ordinary = frozen_cascade(config), ordinary_scans(generator)
         for count, number in enumerate(missing):
@@ -54,6 +61,49 @@ def fill_bank(config: TrainingConfig, generator: Generator, folder: Path, say: C
     return folder
 
 
+def _claim(
+    config: TrainingConfig, generator: Generator, folder: Path, missing: int, say: Callable[[str], None]
+) -> None:
+    """Note beside the pairs what they are made from; `OptionsError` where they are made from something else.
+
+    A bank of an older version, which says nothing of it, is used if no pair is missing: it may be the work of hours.
+    """
+    path, mine = folder / BANK, _made_from(config, generator)
+    if path.is_file():
+        theirs = json.loads(path.read_text(encoding="utf-8"))
+        other = sorted(name for name in mine if theirs.get(name) != mine[name])
+        if other:
+            raise OptionsError(
+                f"The pairs in {folder} were made with other settings ({', '.join(other)}); remove that folder or give "
+                f"another --out."
+            )
+        return
+    if any(folder.glob("[0-9]*.npz")):
+        if missing:
+            raise OptionsError(
+                f"{folder} lacks {missing} of {config.pairs} pairs and does not say what the others were made from; "
+                f"remove that folder or give another --out."
+            )
+        say(f"pairs: {folder} does not say what they were made from; they are used as they are")
+        return
+    partial = folder / f".{BANK}.part"
+    partial.write_text(json.dumps(mine, indent=1) + "\n", encoding="utf-8")
+    os.replace(partial, path)
+
+
+def _made_from(config: TrainingConfig, generator: Generator) -> dict[str, Any]:
+    """Everything that decides a pair, as JSON has it. How many there are does not: a bank may grow."""
+    depends = {
+        role: {"sha256": sha256_of(Path(entry["file"])).sha256, "network": entry.get("network", {})}
+        for role, entry in _before(config).items()
+    }
+    values = {
+        "role": config.role, "seed": config.seed, "ordinary": config.ordinary, "generator": config.generator,
+        "maps": [one.name for one in generator.maps], "depends": depends,
+    }  # fmt: skip
+    return json.loads(json.dumps(values))
+
+
 def ordinary_scans(generator: Generator) -> Generator:
     """A generator of the same label maps, resolution and shape, with all else as the preset "fast" has it."""
     same = {"resolution": generator.config.resolution, "shape": generator.config.shape}
@@ -63,8 +113,6 @@ def ordinary_scans(generator: Generator) -> Generator:
 def _pair(
     config: TrainingConfig, generator: Generator, cascade: Callable[[np.ndarray], np.ndarray], number: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    from SynthSegPlusLib.training.trainer import generation
-
     seed = [config.seed, _BANK, number]
     if config.role == "quality" and number % NOT_A_BRAIN == 0:
         image = not_a_brain(seed, generator.config.shape)
@@ -82,13 +130,9 @@ def frozen_cascade(config: TrainingConfig) -> Callable[[np.ndarray], np.ndarray]
     quality network the channels of S1-D-S2, or of S1-S2 where it names no denoiser. `OptionsError` where it does not
     name the weights of the others.
     """
-    needed = ("tissue", "structure") if config.role == "quality" else ("tissue",)
-    lacking = [role for role in needed if role not in config.depends]
-    if lacking:
-        raise OptionsError(f"The configuration names no weights for {', '.join(lacking)} under [depends]; add them.")
-    wanted = needed if config.role == "denoiser" else (*needed, "denoiser")
     networks = {
-        role: _load(role, config.depends[role], config.precision) for role in wanted if role in config.depends
+        role: load_frozen(_spec(role, entry), entry["file"], config.precision)
+        for role, entry in _before(config).items()
     }
 
     def cascade(image: np.ndarray) -> np.ndarray:
@@ -102,10 +146,20 @@ def frozen_cascade(config: TrainingConfig) -> Callable[[np.ndarray], np.ndarray]
     return cascade
 
 
-def _load(role: str, entry: Any, precision: str) -> Any:
+def _before(config: TrainingConfig) -> dict[str, Any]:
+    """Entries of [depends] that the role's cascade has."""
+    needed = ("tissue", "structure") if config.role == "quality" else ("tissue",)
+    lacking = [role for role in needed if role not in config.depends]
+    if lacking:
+        raise OptionsError(f"The configuration names no weights for {', '.join(lacking)} under [depends]; add them.")
+    wanted = needed if config.role == "denoiser" else (*needed, "denoiser")
+    return {role: config.depends[role] for role in wanted if role in config.depends}
+
+
+def _spec(role: str, entry: Any) -> UNetSpec:
     spec = role_spec(role, entry.get("network", {}))
     assert isinstance(spec, UNetSpec)  # the networks of a cascade before R are all U-Nets
-    return load_frozen(spec, entry["file"], precision)
+    return spec
 
 
 def _numpy(tensor: Any) -> np.ndarray:
@@ -115,8 +169,10 @@ def _numpy(tensor: Any) -> np.ndarray:
 
 
 class _Bank:
-    def __init__(self, folder: Path) -> None:
-        self.paths = sorted(folder.glob("[0-9]*.npz"))
+    """The first ``count`` pairs of a folder, which may hold more; None: all."""
+
+    def __init__(self, folder: Path, count: int | None = None) -> None:
+        self.paths = sorted(folder.glob("[0-9]*.npz"))[:count]
 
     def _read(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         with np.load(self.paths[int(rng.integers(len(self.paths)))]) as pair:
@@ -141,8 +197,10 @@ class QualityPairs(_Bank):
     In a share ``moved`` of the draws it is the truth, moved out of place, that is shown.
     """
 
-    def __init__(self, folder: Path, generator: GeneratorConfig, cell: int = 1, moved: float = 0.0) -> None:
-        super().__init__(folder)
+    def __init__(
+        self, folder: Path, generator: GeneratorConfig, cell: int = 1, moved: float = 0.0, count: int | None = None
+    ) -> None:
+        super().__init__(folder, count)
         self.table, self.regions = structures("2.0"), qc_regions("paper")
         self.rule = QualityRule(grid=generator.shape, ignored_labels=(CSF,), cell=cell)
         self.voxel, self.moved = generator.resolution, moved

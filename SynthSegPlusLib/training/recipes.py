@@ -5,10 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from SynthSegPlusLib.contract.errors import OptionsError
 from SynthSegPlusLib.synthesis import Generator, find_label_maps, generator_config, read_label_map
 from SynthSegPlusLib.training.config import TrainingConfig
-from SynthSegPlusLib.training.tasks import Denoiser, Parcellation, Quality, Segmenter, Structure, Task, Tissue
-from SynthSegPlusLib.training.trainer import Trainer
+from SynthSegPlusLib.training.tasks import (
+    Denoiser,
+    Parcellation,
+    Quality,
+    Segmenter,
+    Structure,
+    Task,
+    Tissue,
+    role_spec,
+)
+from SynthSegPlusLib.training.trainer import Trainer, check_folder
 
 SEGMENTATION: dict[str, Any] = {
     "segmenter": Segmenter,
@@ -40,14 +50,34 @@ def make_task(config: TrainingConfig, generator: Generator, out: Path) -> Task:
 
     bank = fill_bank(config, generator, out / "pairs")
     if config.role == "denoiser":
-        return Denoiser(config, generator, DenoiserPairs(bank))
-    return Quality(config, generator, QualityPairs(bank, generator.config, config.cell, config.displaced))
+        return Denoiser(config, generator, DenoiserPairs(bank, config.pairs))
+    pairs = QualityPairs(bank, generator.config, config.cell, config.displaced, config.pairs)
+    return Quality(config, generator, pairs)
+
+
+def check_grid(config: TrainingConfig, shape: tuple[int, int, int]) -> None:
+    """`OptionsError` where the network, or one that it looks at, cannot halve a grid of ``shape`` voxels as it must."""
+    networks = [(config.role, config.network, config.cell)]
+    networks += [(role, entry.get("network", {}), 1) for role, entry in config.depends.items()]
+    for role, network, cell in networks:
+        multiple = cell * role_spec(role, network).multiple
+        if any(side % multiple for side in shape):
+            cells = f" in cells of {cell} voxels" if cell > 1 else ""
+            raise OptionsError(
+                f"The generator's shape is {shape}; for the {role} network{cells} all sides must be multiples of "
+                f"{multiple}: change the shape, the network's levels or the cell."
+            )
 
 
 def make_trainer(
     config: TrainingConfig, labels: Path, out: Path, parcels: Path | None = None, resume: bool = False
 ) -> Trainer:
-    """A trainer that is ready to run; Keras' backend must have been chosen."""
+    """A trainer that is ready to run; Keras' backend must have been chosen.
+
+    What can be told without label maps and networks is told first: a bank of pairs takes hours.
+    """
+    check_grid(config, generator_config(config.generator).shape)
+    check_folder(config, out, resume)
     generator = make_generator(config, labels, parcels)
     x, y, z = (side // config.cell for side in generator.config.shape)
     return Trainer(make_task(config, generator, out), config, out, (x, y, z), resume)

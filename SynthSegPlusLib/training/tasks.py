@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,7 +12,7 @@ import numpy as np
 from SynthSegPlusLib.contract.errors import OptionsError
 from SynthSegPlusLib.labels import parcels, qc_regions, structures, tissues
 from SynthSegPlusLib.networks import RegressorSpec, UNetSpec, build_regressor, build_unet
-from SynthSegPlusLib.synthesis import Generator, label_space
+from SynthSegPlusLib.synthesis import Generator, Sample, label_space
 from SynthSegPlusLib.synthesis.generator import CEREBRAL_CORTEX, lookup
 from SynthSegPlusLib.training.config import TrainingConfig
 from SynthSegPlusLib.training.losses import one_hot, score_loss, segmentation_loss
@@ -69,6 +70,20 @@ def build(spec: UNetSpec | RegressorSpec, shape: tuple[int, int, int]) -> Any:
     return build_regressor(spec, shape) if isinstance(spec, RegressorSpec) else build_unet(spec, False, shape)
 
 
+def generation() -> AbstractContextManager[Any]:
+    """Context in which scans are generated: without gradients, and on one thread where the CPU computes.
+
+    Generation is many small operations, for which waking a second thread costs more than it brings.
+    """
+    import keras
+
+    if keras.backend.backend() != "torch":
+        return nullcontext()
+    from SynthSegPlusLib.training._torch import generation
+
+    return generation()
+
+
 @dataclass
 class _Segmentation:
     """What the tasks with voxelwise targets share."""
@@ -83,12 +98,17 @@ class _Segmentation:
     def loss(self, warming: bool = False) -> Callable[[Any, Any], Any]:
         return segmentation_loss("wl2" if warming else self.config.loss, self.config.cross_entropy)
 
+    def _scan(self, seed: list[int]) -> Sample:
+        with generation():
+            sample = self.generator.sample(seed)
+        return sample
+
 
 class Segmenter(_Segmentation):
     """S: a scan to 33 structures."""
 
     def batch(self, seed: list[int]) -> tuple[Any, Any]:
-        sample = self.generator.sample(seed)
+        sample = self._scan(seed)
         return sample.image[None, ..., None], sample.structures()[None]
 
 
@@ -96,7 +116,7 @@ class Tissue(_Segmentation):
     """S1: a scan to tissue classes."""
 
     def batch(self, seed: list[int]) -> tuple[Any, Any]:
-        sample = self.generator.sample(seed)
+        sample = self._scan(seed)
         return sample.image[None, ..., None], sample.tissues()[None]
 
 
@@ -113,13 +133,14 @@ class Structure(_Segmentation):
     def batch(self, seed: list[int]) -> tuple[Any, Any]:
         from keras import ops
 
-        sample = self.generator.sample(seed)
+        sample = self._scan(seed)
         groups = self.spec.in_channels - 1
         if np.random.default_rng([*seed, _FOUND]).random() < self.config.found_tissues:
             assert self.find is not None
             seen = ops.convert_to_tensor(self.find(ops.convert_to_numpy(sample.image)).astype(np.int32))
         else:
-            seen = perturb_partition(one_hot(sample.tissues(), groups), [*seed, _PERTURBATION], self.voxel)
+            with generation():
+                seen = perturb_partition(one_hot(sample.tissues(), groups), [*seed, _PERTURBATION], self.voxel)
         inputs = ops.concatenate([sample.image[..., None], one_hot(seen, groups)], -1)
         return inputs[None], sample.structures()[None]
 
@@ -139,9 +160,10 @@ class Parcellation(_Segmentation):
     def batch(self, seed: list[int]) -> tuple[Any, Any]:
         from keras import ops
 
-        sample = self.generator.sample(seed)
+        sample = self._scan(seed)
         cortex = lookup(np.isin(label_space().values, CEREBRAL_CORTEX), sample.labels)
-        perturbed = perturb_partition(one_hot(cortex, 2), [*seed, _PERTURBATION], self.voxel)
+        with generation():
+            perturbed = perturb_partition(one_hot(cortex, 2), [*seed, _PERTURBATION], self.voxel)
         inputs = ops.concatenate([sample.image[..., None], one_hot(perturbed, 2)], -1)
         return inputs[None], sample.parcels[None]
 

@@ -7,7 +7,6 @@ import math
 import os
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -20,7 +19,7 @@ from SynthSegPlusLib.training.balance import balance_volumes
 from SynthSegPlusLib.training.config import TrainingConfig
 from SynthSegPlusLib.training.logs import Logs
 from SynthSegPlusLib.training.tasks import Task, build
-from SynthSegPlusLib.training.warm_start import warm_start
+from SynthSegPlusLib.training.warm_start import need_source, warm_start
 
 CHECKPOINT = "checkpoint.npz"
 
@@ -32,6 +31,8 @@ class Diverged(SynthSegPlusError):
 @dataclass
 class Trainer:
     """Trains one network in ``folder``; `run` goes on from a checkpoint if ``resume``.
+
+    `check_folder` says what ``folder`` must be for that.
 
     Scan number k of a training is made from the seed [config.seed, k], so a training that was interrupted sees the
     same scans as one that was not.
@@ -47,6 +48,7 @@ class Trainer:
     def __post_init__(self) -> None:
         import keras
 
+        check_folder(self.config, self.folder, self.resume)
         self.folder.mkdir(parents=True, exist_ok=True)
         keras.utils.set_random_seed(self.config.seed)
         _set_precision(self.config.precision)
@@ -80,7 +82,7 @@ class Trainer:
 
     def run(self, steps: int | None = None) -> None:
         """Train up to ``steps`` (default: all of the configuration's), then leave a checkpoint and the weights."""
-        end = min(steps or self.config.steps, self.config.steps)
+        end = self.config.steps if steps is None else min(steps, self.config.steps)
         logs = Logs(self.folder, append=self.step > 0)
         began, first, seconds = time.monotonic(), self.step, 0.0
         try:
@@ -99,15 +101,14 @@ class Trainer:
         finally:
             logs.close()
         self.save()
-        if self.config.balance and self.step == self.config.steps:
+        if self.config.balance and self.step >= self.config.steps:  # the checkpoint may lie beyond shortened steps
             self._balance()
 
     def _one(self) -> float:
         """One step; returns the seconds that the scan's generation took."""
         seed = [self.config.seed, self.step]
         began = time.monotonic()
-        with generation():
-            inputs, targets = self.task.batch(seed)
+        inputs, targets = self.task.batch(seed)
         generated = time.monotonic() - began
         self.optimizer.learning_rate.assign(self.config.schedule.at(self.step, self.config.steps))
         loss = float(self._do(inputs, targets))
@@ -161,22 +162,36 @@ class Trainer:
             variable.assign(value)
 
     def _restore(self) -> None:
-        path = self.folder / CHECKPOINT
-        if not path.is_file():
-            raise InputError(f"{self.folder} holds no {CHECKPOINT} to resume from; train without --resume.")
-        with np.load(path) as kept:
-            # An entry that this version brought has its default in older checkpoints.
-            made_with = _identity(TrainingConfig(self.config.role)) | json.loads(str(kept["config"]))
-            if any(made_with.get(name) != value for name, value in _identity(self.config).items()):
-                raise OptionsError(
-                    f"The checkpoint in {self.folder} was made with another configuration; "
-                    f"resume with the configuration saved beside it, or choose a new folder."
-                )
+        with np.load(self.folder / CHECKPOINT) as kept:
             self.step = int(kept["step"])
             self._compile()
             for kind, variables in (("model", self.model.variables), ("optimizer", self.optimizer.variables)):
                 for index, variable in enumerate(variables):
                     variable.assign(kept[f"{kind}_{index}"])
+
+
+def check_folder(config: TrainingConfig, folder: Path, resume: bool) -> None:
+    """Refuse to begin a training where one would be lost or its start is missing, or to go on with another's.
+
+    It takes no time, so it comes before everything that does. The project's errors say what to do.
+    """
+    path = folder / CHECKPOINT
+    if not resume:
+        if path.is_file():
+            raise OptionsError(f"{folder} holds a training; go on with it with --resume or give another --out.")
+        if config.warm_start:
+            need_source(config.warm_start)
+        return
+    if not path.is_file():
+        raise InputError(f"{folder} holds no {CHECKPOINT} to resume from; train without --resume.")
+    with np.load(path) as kept:
+        # An entry that this version brought has its default in older checkpoints.
+        made_with = _identity(TrainingConfig(config.role)) | json.loads(str(kept["config"]))
+    if any(made_with.get(name) != value for name, value in _identity(config).items()):
+        raise OptionsError(
+            f"The checkpoint in {folder} was made with another configuration; "
+            f"resume with the configuration saved beside it, or choose a new folder."
+        )
 
 
 def _identity(config: TrainingConfig) -> dict[str, Any]:
@@ -234,17 +249,3 @@ def _set_precision(precision: str) -> None:
     import keras
 
     keras.config.set_dtype_policy("float32" if precision == "float32" else f"mixed_{precision}")
-
-
-def generation() -> AbstractContextManager[Any]:
-    """Context in which scans are generated: without gradients, and on one thread where the CPU computes.
-
-    Generation is many small operations, for which waking a second thread costs more than it brings.
-    """
-    import keras
-
-    if keras.backend.backend() != "torch":
-        return nullcontext()
-    from SynthSegPlusLib.training._torch import generation
-
-    return generation()

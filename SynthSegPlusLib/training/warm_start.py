@@ -19,12 +19,10 @@ def warm_start(model: Any, path: str | Path) -> list[str]:
     channels than the file's: the file's channels come first (the image), the new ones start at zero, so that the
     network begins by doing exactly what the other did. A head of another size stays fresh. A U-Net with more levels
     than the file's goes on from it as from one that sees larger voxels (`grow`); one with as many levels and
-    more features begins by doing exactly what the file's did (`widen`). `ModelError` where the file cannot be read or
-    nothing fits.
+    more features begins by doing exactly what the file's did (`widen`). `ModelError` where the file cannot be read,
+    nothing fits, or a convolution of the file's encoder has no place: the rest makes no sense without it.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise ModelError(f"The weight file {path} to start from does not exist; train it first or remove warm_start.")
+    path = need_source(path)
     sources = _read(path)
     fresh = {
         _stem(layer.name): {weight.name: _numpy(weight) for weight in layer.weights}
@@ -39,7 +37,38 @@ def warm_start(model: Any, path: str | Path) -> list[str]:
     filled = [layer.name for layer in model.layers if layer.weights and _fill(layer, sources)]
     if not filled:
         raise ModelError(f"No weight of {path} fits this network; it belongs to another architecture.")
+    _need_encoder(path, sources, fresh, {_stem(name) for name in filled})
     return filled
+
+
+def need_source(path: str | Path) -> Path:
+    """The weight file to start from; `ModelError` where it is missing."""
+    path = Path(path)
+    if not path.is_file():
+        raise ModelError(f"The weight file {path} to start from does not exist; train it first or remove warm_start.")
+    return path
+
+
+def _need_encoder(path: Path, sources: Layers, fresh: Layers, filled: set[str]) -> None:
+    left_out = sorted(name for name in sources if name.startswith("_conv_downarm_") and name not in filled)
+    if left_out:
+        name = left_out[0]
+        raise ModelError(
+            f"The encoder in {path} does not fit this network: at {name.lstrip('_')} the file has "
+            f"{_difference(sources[name], fresh.get(name))}; give the network the file's numbers (such as features, "
+            f"levels, plateau), or remove warm_start."
+        )
+
+
+def _difference(old: dict[str, np.ndarray], new: dict[str, np.ndarray] | None) -> str:
+    if new is None:
+        return "a convolution that the network lacks"
+    ours, theirs = new["kernel"].shape, old["kernel"].shape
+    if theirs[0] != ours[0]:
+        return f"kernels of {theirs[0]} voxels a side and the network of {ours[0]}"
+    if theirs[3] > ours[3]:  # fewer would have been given room
+        return f"{theirs[3]} input channels and the network {ours[3]}"
+    return f"{theirs[4]} features and the network {ours[4]}"
 
 
 def _read(path: Path) -> Layers:

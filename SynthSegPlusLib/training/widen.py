@@ -26,23 +26,28 @@ def is_narrower(old: Layers, fresh: Layers) -> bool:
 def widen(old: Layers, fresh: Layers) -> Layers:
     """Weights for the layers of ``fresh`` (a wider U-Net, weights just made) that compute what ``old`` does.
 
-    Old features come first. A layer that ``fresh`` lacks, or a head with another number of labels, is left out.
+    Old features come first. What does not fit ``fresh``, such as a head with another number of labels, stays as it is,
+    for the caller to leave out.
     """
-    found = {}
+    found = dict(old)
     for name, values in old.items():
         target = fresh.get(name)
         if target is None:
             continue
         if "kernel" not in values:
             found[name] = {key: _first(target[key], one) for key, one in values.items() if key in target}
-        elif _fits(name, values, target):
-            found[name] = _convolution(values, target, _inputs(name, old, fresh))
+            continue
+        inputs = _inputs(name, old, fresh)
+        if _fits(name, values, target, inputs):
+            found[name] = _convolution(values, target, inputs)
     return found
 
 
-def _fits(name: str, values: dict[str, np.ndarray], target: dict[str, np.ndarray]) -> bool:
-    is_head = name.startswith("_likelihood")
-    return not is_head or values["kernel"].shape[-1] == target["kernel"].shape[-1]
+def _fits(name: str, values: dict[str, np.ndarray], target: dict[str, np.ndarray], inputs: np.ndarray) -> bool:
+    old, new = values["kernel"].shape, target["kernel"].shape
+    if name.startswith("_likelihood") and old[-1] != new[-1]:
+        return False
+    return old[:3] == new[:3] and int(inputs.max()) < new[3] and old[4] <= new[4]
 
 
 def _inputs(name: str, old: Layers, fresh: Layers) -> np.ndarray:

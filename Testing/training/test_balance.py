@@ -84,6 +84,18 @@ def test_a_training_that_was_stopped_before_its_end_is_not_balanced(tmp_path):
     assert "balanced" in said[-1]
 
 
+def test_a_training_that_is_already_longer_than_asked_is_balanced_once(tmp_path):
+    trainer(tmp_path, steps=4).run()
+    said, biases = [], []
+    for _ in range(2):
+        one = trainer(tmp_path, steps=3, balance=2, resume=True, say=said.append)
+        one.run()
+        biases.append(read_weights(tmp_path / "unet.h5", one.task.spec.layers())[HEAD]["bias"])
+    assert len(said) == 2
+    assert all("balanced on 2 scans" in words for words in said)
+    assert np.array_equal(*biases)
+
+
 def test_balancing_does_not_depend_on_the_order_of_calls(tmp_path):
     one = trainer(tmp_path, steps=4)
     one.run()

@@ -16,7 +16,7 @@ from SynthSegPlusLib.training.tasks import role_spec
 def test_every_bundled_configuration_describes_a_network_and_a_generator_that_fit(name):
     config = load(name, name.split("/")[-1])
     spec, generator = role_spec(config.role, config.network), generator_config(config.generator)
-    assert all(side % spec.multiple == 0 for side in generator.shape)
+    assert all(side % (config.cell * spec.multiple) == 0 for side in generator.shape)
     for role, entry in config.depends.items():
         role_spec(role, entry["network"])
 

@@ -108,12 +108,26 @@ def test_a_narrower_finest_level_takes_what_fits(tmp_path):
     assert "unet_likelihood" not in filled  # its three features are not the coarse network's six
 
 
+@pytest.mark.parametrize("features", [3, 12])
+def test_old_levels_of_other_widths_are_refused(tmp_path, features):
+    coarse(tmp_path)
+    new = build_unet(UNetSpec("unet", 1, 4, **{**FINE, "features": features}), False)
+    with pytest.raises(ModelError, match=f"at conv_downarm_1_0 the file has 6 features and the network {features}"):
+        warm_start(new, tmp_path / "coarse.h5")
+
+
 def test_a_network_with_fewer_levels_is_not_grown(tmp_path):
     model = build_unet(UNetSpec("unet", 1, 4, **{**COARSE, "levels": 3}), False)
     save_weights(model, tmp_path / "deep.h5")
     small = build_unet(UNetSpec("other", 2, 5, features=5, levels=2, norm="instance"), False)
     with pytest.raises(ModelError, match="another architecture"):
         warm_start(small, tmp_path / "deep.h5")
+
+
+def test_the_levels_of_a_deeper_network_are_not_lost_without_a_word(tmp_path):
+    save_weights(build_unet(UNetSpec("unet", 1, 4, **{**COARSE, "levels": 3}), False), tmp_path / "deep.h5")
+    with pytest.raises(ModelError, match="at conv_downarm_2_0 the file has a convolution that the network lacks"):
+        warm_start(build_unet(UNetSpec("unet", 1, 4, **COARSE), False), tmp_path / "deep.h5")
 
 
 def test_a_damaged_file_to_start_from_is_refused(tmp_path):

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 
-from SynthSegPlusLib.contract.errors import OptionsError
+from SynthSegPlusLib.contract.errors import InputError, ModelError, OptionsError
 from SynthSegPlusLib.labels import qc_regions, structures
 from SynthSegPlusLib.networks import build_unet, save_weights
 from SynthSegPlusLib.synthesis import Generator, generator_config
+from SynthSegPlusLib.training import tasks
 from SynthSegPlusLib.training.config import training_config
 from SynthSegPlusLib.training.displace import displaced
 from SynthSegPlusLib.training.nothing import not_a_brain
 from SynthSegPlusLib.training.pairs import (
+    BANK,
+    DenoiserPairs,
     QualityPairs,
     fill_bank,
     frozen_cascade,
@@ -21,9 +26,9 @@ from SynthSegPlusLib.training.pairs import (
     region_dice,
 )
 from SynthSegPlusLib.training.perturb import perturb_partition
-from SynthSegPlusLib.training.recipes import make_task
+from SynthSegPlusLib.training.recipes import make_task, make_trainer
 from SynthSegPlusLib.training.tasks import role_spec
-from SynthSegPlusLib.training.trainer import Trainer
+from SynthSegPlusLib.training.trainer import CHECKPOINT, Trainer
 from Testing.synthesis.phantoms import numpy, phantom, tensor
 
 NETWORK = {"features": 4, "levels": 2}
@@ -67,6 +72,90 @@ def test_denoiser_and_quality_train_on_their_bank(tmp_path, frozen, role, networ
     assert [path.stat().st_mtime_ns for path in files] == made
 
 
+def bank(folder, frozen, **values):
+    settings = training_config({**config("denoiser", frozen).to_dict(), **values})
+    said = []
+    fill_bank(settings, Generator([phantom()], generator_config(settings.generator)), folder, said.append)
+    return said
+
+
+def test_a_bank_may_grow_and_a_part_of_it_be_used(tmp_path, frozen):
+    bank(tmp_path / "pairs", frozen, pairs=2)
+    bank(tmp_path / "pairs", frozen, pairs=4)
+    assert len(list((tmp_path / "pairs").glob("*.npz"))) == 4
+    assert [path.name for path in DenoiserPairs(tmp_path / "pairs", 3).paths] == [f"0000{n}.npz" for n in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"seed": 2}, "seed"),
+        ({"ordinary": 0.5}, "ordinary"),
+        ({"generator": {**GENERATOR, "preset": "fast"}}, "generator"),
+    ],
+)
+def test_pairs_that_were_made_otherwise_are_refused(tmp_path, frozen, values, named):
+    bank(tmp_path / "pairs", frozen)
+    with pytest.raises(OptionsError, match=rf"other settings \({named}\)"):
+        bank(tmp_path / "pairs", frozen, **values)
+
+
+def test_pairs_of_other_networks_are_refused(tmp_path, frozen):
+    bank(tmp_path / "pairs", frozen)
+    save_weights(build_unet(role_spec("structure", NETWORK)), frozen["structure"]["file"])
+    bank(tmp_path / "pairs", frozen)  # D's cascade has no S2
+    save_weights(build_unet(role_spec("tissue", NETWORK)), frozen["tissue"]["file"])
+    with pytest.raises(OptionsError, match=r"other settings \(depends\)"):
+        bank(tmp_path / "pairs", frozen)
+
+
+def test_a_bank_that_does_not_say_what_it_was_made_from_is_used_when_complete_only(tmp_path, frozen):
+    bank(tmp_path / "pairs", frozen)
+    (tmp_path / "pairs" / BANK).unlink()
+    assert "used as they are" in bank(tmp_path / "pairs", frozen, seed=2)[0]
+    with pytest.raises(OptionsError, match="lacks 1 of 4 pairs and does not say"):
+        bank(tmp_path / "pairs", frozen, pairs=4)
+
+
+@pytest.mark.parametrize(
+    ("role", "values", "words"),
+    [
+        ("quality", {"cell": 4}, r"quality network in cells of 4 voxels all sides must be multiples of 16"),
+        ("denoiser", {"network": {"features": 4, "levels": 5}}, r"denoiser network all sides must be multiples of 16"),
+        ("tissue", {"network": {"features": 4, "levels": 5}}, r"tissue network all sides must be multiples of 16"),
+    ],
+)
+def test_a_grid_that_the_network_cannot_have_is_refused_before_anything_is_made(tmp_path, frozen, role, values, words):
+    settings = training_config({**config(role, frozen).to_dict(), "network": {"features": 2, "levels": 3}, **values})
+    with pytest.raises(OptionsError, match=words):
+        make_trainer(settings, tmp_path / "no label maps", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_grid_that_a_network_before_cannot_have_is_refused(tmp_path, frozen):
+    frozen["tissue"]["network"] = {**NETWORK, "levels": 5}
+    with pytest.raises(OptionsError, match="tissue network all sides must be multiples of 16"):
+        make_trainer(config("denoiser", frozen), tmp_path / "no label maps", tmp_path / "out")
+
+
+def test_what_a_training_starts_from_is_looked_for_before_the_bank(tmp_path, frozen):
+    def make(out, resume=False, **values):
+        settings = training_config({**config("denoiser", frozen).to_dict(), **values})
+        make_trainer(settings, tmp_path / "no label maps", out, resume=resume)
+
+    with pytest.raises(ModelError, match="to start from does not exist"):
+        make(tmp_path / "new", warm_start=str(tmp_path / "none.h5"))
+    with pytest.raises(InputError, match=CHECKPOINT):
+        make(tmp_path / "new", resume=True)
+    generator = Generator([phantom()], generator_config(GENERATOR))
+    task = make_task(config("denoiser", frozen), generator, tmp_path / "old")
+    Trainer(task, config("denoiser", frozen), tmp_path / "old", SHAPE, say=lambda words: None).run()
+    with pytest.raises(OptionsError, match="holds a training"):
+        make(tmp_path / "old")
+    with pytest.raises(OptionsError, match="another configuration"):
+        make(tmp_path / "old", resume=True, seed=2)
+
+
 def test_a_share_of_the_bank_shows_ordinary_scans(tmp_path, frozen):
     generator = Generator([phantom()], generator_config(GENERATOR))
     ordinary = ordinary_scans(generator)
@@ -99,6 +188,31 @@ def test_s2_is_given_the_tissues_that_s1_finds_when_asked(tmp_path, frozen, shar
     del frozen["denoiser"]
     alone = training_config({**config("structure", frozen).to_dict(), "found_tissues": 1.0})
     assert not np.array_equal(frozen_cascade(alone)(image), found)
+
+
+def test_networks_look_outside_the_context_of_generation(tmp_path, frozen, monkeypatch):
+    """That context has one thread only, which suits the generator's small operations and no network."""
+    inside, seen = [], {}
+
+    @contextmanager
+    def context():
+        inside.append(True)
+        yield
+        inside.pop()
+
+    def watched(name, do):
+        def call(*given):
+            seen[name] = bool(inside)
+            return do(*given)
+
+        return call
+
+    monkeypatch.setattr(tasks, "generation", context)
+    settings = training_config({**config("structure", frozen).to_dict(), "found_tissues": 1.0})
+    task = make_task(settings, Generator([phantom()], generator_config(GENERATOR)), tmp_path)
+    task.find, task.generator.sample = watched("find", task.find), watched("sample", task.generator.sample)
+    Trainer(task, settings, tmp_path, SHAPE, say=lambda words: None).run(1)
+    assert seen == {"find": False, "sample": True}
 
 
 def test_only_s2_can_be_given_found_tissues(frozen):

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from types import SimpleNamespace
 
 import pytest
 
+from SynthSegPlusLib.training import recipes
 from SynthSegPlusLib.training.command import load
+from SynthSegPlusLib.training.trainer import CHECKPOINT
 from Testing.benchmarks.recipes.__main__ import RECIPES, recipe
+from Testing.benchmarks.recipes.learning import train
 
 SAME = ("role", "network", "generator", "maps", "steps", "seed", "precision", "warm_start")
 
@@ -33,3 +37,22 @@ def test_the_two_fast_recipes_differ_in_the_optimizer_alone():
     one, two = (recipe(base, f"fast with {name}", 50, 1) for name in ("AdamW", "Muon"))
     assert dataclasses.replace(one, optimizer="muon") == two
     assert (one.optimizer, two.optimizer) == ("adamw", "muon")
+
+
+def test_a_training_of_other_steps_is_another(tmp_path, monkeypatch):
+    ran = []
+
+    def make(config, labels, folder, resume):
+        def run():
+            ran.append((config.steps, resume))
+            folder.mkdir(exist_ok=True)
+            (folder / CHECKPOINT).touch()
+
+        done = config.steps if resume else 0
+        return SimpleNamespace(step=done, run=run, task=SimpleNamespace(spec=SimpleNamespace(prefix="unet")))
+
+    monkeypatch.setattr(recipes, "make_trainer", make)
+    base = load("cpu_2mm/segmenter", "segmenter")
+    weights = [train(dataclasses.replace(base, steps=steps), tmp_path, tmp_path / "s") for steps in (300, 150, 150)]
+    assert ran == [(300, False), (150, False)]
+    assert weights[0] != weights[1] == weights[2]

@@ -87,6 +87,21 @@ def test_a_checkpoint_from_before_a_new_entry_resumes_with_its_default(tmp_path)
     assert trainer(tmp_path, resume=True).step == 1
 
 
+def test_a_folder_that_holds_a_training_is_not_trained_into_again(tmp_path):
+    trainer(tmp_path).run(2)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(OptionsError, match=r"holds a training; .*--resume or give another --out"):
+        trainer(tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_no_steps_are_no_steps(tmp_path):
+    one = trainer(tmp_path)
+    one.run(0)
+    assert one.step == 0
+    assert losses(tmp_path) == []
+
+
 def test_resuming_with_another_configuration_is_refused(tmp_path):
     trainer(tmp_path).run(1)
     with pytest.raises(OptionsError, match="another configuration"):

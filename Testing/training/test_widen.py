@@ -111,6 +111,21 @@ def test_a_narrower_network_cannot_go_on_from_a_wide_one(tmp_path):
         warm_start(network(**NARROW, labels=LABELS + 1), tmp_path / "wide.h5")
 
 
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ({"convolutions": 1}, "a convolution that the network lacks"),
+        ({"kernel": 5}, "kernels of 3 voxels a side and the network of 5"),
+        ({"plateau": 1}, "8 features and the network 7"),
+        ({"channels": 1}, "2 input channels and the network 1"),
+    ],
+)
+def test_an_encoder_that_does_not_fit_is_refused(tmp_path, other, words):
+    narrow(tmp_path, channels=1 + ("channels" in other))
+    with pytest.raises(ModelError, match=rf"encoder in .* does not fit this network: .*{words}"):
+        warm_start(network(**{**WIDE, **other}), tmp_path / "narrow.h5")
+
+
 @pytest.mark.parametrize("role", ["segmenter", "tissue", "denoiser", "structure", "parcellation"])
 def test_the_configurations_of_the_bundled_set_go_on_from_it(role):
     config = load(f"cpu_2mm/{role}", role, BUNDLED)

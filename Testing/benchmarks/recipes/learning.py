@@ -16,10 +16,14 @@ _VALIDATION_SEED = 777
 
 
 def train(config: TrainingConfig, labels: Path, folder: Path) -> Path:
-    """Train to the end, going on where an earlier run stopped; the weights' file."""
+    """Train to the end, going on where an earlier run stopped; the weights' file.
+
+    The training is in a folder beside ``folder`` whose name ends with its steps: one of other steps is another.
+    """
     from SynthSegPlusLib.training.recipes import make_trainer
     from SynthSegPlusLib.training.trainer import CHECKPOINT
 
+    folder = folder.with_name(f"{folder.name}_{config.steps}")
     trainer = make_trainer(config, labels, folder, resume=(folder / CHECKPOINT).is_file())
     if trainer.step < config.steps:
         trainer.run()
@@ -37,8 +41,7 @@ def segmentations(
 
     from SynthSegPlusLib.networks import Inputs, UNetSpec, load_network
     from SynthSegPlusLib.training.recipes import make_generator
-    from SynthSegPlusLib.training.tasks import role_spec
-    from SynthSegPlusLib.training.trainer import generation
+    from SynthSegPlusLib.training.tasks import generation, role_spec
 
     spec = role_spec("segmenter", config.network)
     assert isinstance(spec, UNetSpec)
