@@ -22,6 +22,7 @@ COLOURS = {
 """Okabe and Ito's palette, which colour-blind people can tell apart."""
 GREY = "#555555"
 PARTS = ("synthetic", "contrast", "quality", "real")
+NAMES = {"quality": "strongly degraded"}
 MARKERS = {"synthetic": "o", "contrast": "s", "quality": "^", "degraded": "^", "real": "D"}
 DPI = 110
 
@@ -166,6 +167,7 @@ def _diagonal(axis: Any, values: np.ndarray) -> None:
 
 def _quality(rows: Rows) -> Any:
     """Predicted against true Dice of regions: the score, its parts where it has several, and the estimate from D."""
+    rows = [row for row in rows if row["part"] in PARTS]
     joined = len(quality_pairs(rows, "region", "regressor")[0]) > 0
     panels = [("Score" if joined else "R", "score"), ("R alone", "regressor"),
               ("Dice that the posteriors expect", "confidence"), ("Dice between S and S2", "agreement"),
@@ -180,7 +182,7 @@ def _quality(rows: Rows) -> Any:
             predicted, true = quality_pairs([row for row in rows if row["part"] == part], "region", column)
             if len(true):
                 axis.scatter(true, predicted, s=10, alpha=0.45, color=colours[part], marker=MARKERS[part],
-                             label=f"{part} ({len(true)})", linewidths=0)  # fmt: skip
+                             label=f"{NAMES.get(part, part)} ({len(true)})", linewidths=0)  # fmt: skip
         predicted, true = quality_pairs(rows, "region", column)
         axis.plot([0, 1], [0, 1], color=GREY, linewidth=0.8)
         axis.axhline(QC_THRESHOLD, color="black", linewidth=0.9, linestyle="--")
