@@ -42,7 +42,7 @@ def _runs_on_apple_gpu() -> bool:
         kernel = torch.zeros((1, 1, 3, 3, 3), device=APPLE_GPU)
         convolved = torch.nn.functional.conv3d(volume, kernel, padding=1)
         torch.nn.functional.max_pool3d(convolved, 2).cpu()
-    except RuntimeError:  # or NotImplementedError, which is one
+    except RuntimeError:  # so is the error of an operator that it lacks
         return False
     return True
 

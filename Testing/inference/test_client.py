@@ -18,6 +18,7 @@ from SynthSegPlusLib.contract import Cancelled, WorkerError
 from SynthSegPlusLib.inference import _process, client
 from SynthSegPlusLib.inference._process import exit_reason, is_running
 from SynthSegPlusLib.inference.client import WorkerClient
+from Testing.processes import gone, until
 
 FAKE = Path(__file__).with_name("fake_worker.py")
 POSIX_ONLY = pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")
@@ -35,21 +36,6 @@ def make():
     yield start
     for one in made:
         one.close()
-
-
-def until(condition, seconds=10.0):
-    """Wait for a condition; its last value."""
-    deadline = time.monotonic() + seconds
-    while not (value := condition()) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return value
-
-
-def gone(pid):
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 def test_nothing_runs_before_the_first_job(make):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -36,3 +37,21 @@ def slicer_host(_session_host: host.Host, monkeypatch: pytest.MonkeyPatch) -> It
     _session_host.reset()
     yield _session_host
     assert not errors, "\n".join(errors)
+
+
+@pytest.fixture
+def opened(slicer_host: host.Host, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A panel that shows a result in which cortex and thalamus failed."""
+    import slicer
+
+    from Testing.slicer.helpers import add_scan, any_set, open_panel
+
+    monkeypatch.setattr("SynthSegPlusLib.panel._modelPart.ModelSet.find", lambda folder: any_set())
+    add_scan()
+    with open_panel(slicer_host, failing=("cortex", "thalamus")) as opened:
+        opened.parameters.parcellation = True
+        opened.parameters.opacity = 1.0
+        opened.apply()
+        slicer.util.resetSliceViews()
+        slicer_host.process_events()
+        yield opened

@@ -180,3 +180,14 @@ def open_panel(host: Any, packages: Any = None, session: Any = None, **worker: A
         _session._sessions.pop(key, None)
         if previous is not None:
             _session._sessions[key] = previous
+
+
+def row_of(opened: Opened, label: int) -> int:
+    """Row of the table that shows a label."""
+    return next(index for index, row in enumerate(opened.panel.table._rows) if row.label == label)
+
+
+def click_row(opened: Opened, label: int) -> None:
+    """What a mouse does."""
+    opened.ui.measuresTable.setCurrentCell(row_of(opened, label), 0)
+    opened.ui.measuresTable.cellClicked.emit(row_of(opened, label), 0)

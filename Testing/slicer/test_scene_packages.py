@@ -14,13 +14,13 @@ import tomllib
 import zipfile
 from pathlib import Path
 
-import psutil
 import pytest
 
 from SynthSegPlusLib.contract.errors import BackendError
 from SynthSegPlusLib.scene import BACKENDS, Packages, Session, _packages, _session, totalMegabytes
 from SynthSegPlusLib.scene._packages import STAMP, pipCommand, pipReason
 from SynthSegPlusLib.scene._requirements import Requirement, modulesFound, readRequirements, requirementsFor
+from Testing.processes import gone, until
 
 
 def make_wheel(folder: Path, name: str, content: str = "ANSWER = 42\n") -> Path:
@@ -73,21 +73,6 @@ def wait(installation):
         assert time.monotonic() < end
         time.sleep(0.05)
     return succeeded
-
-
-def until(condition, seconds=120.0):
-    """Wait for a condition; its last value."""
-    end = time.monotonic() + seconds
-    while not (value := condition()) and time.monotonic() < end:
-        time.sleep(0.05)
-    return value
-
-
-def gone(pid):
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 def partial(folder, pid=None):
@@ -193,7 +178,7 @@ def launched(packages, tmp_path, monkeypatch):
         file = tmp_path / "pid"
         monkeypatch.setattr(_packages, "pipCommand", lambda *_: [sys.executable, "-c", LAUNCHER, str(file), place])
         installation = packages.install("tensorflow")
-        assert until(lambda: file.exists() and file.read_text())
+        assert until(lambda: file.exists() and file.read_text(), 120)
         started.append(int(file.read_text()))
         return installation, started[0]
 
