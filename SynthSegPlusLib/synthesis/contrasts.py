@@ -17,6 +17,9 @@ from SynthSegPlusLib.labels import generation_labels
 
 MEAN_SPREAD = 10.0
 """Standard deviation of a class mean between scans of one contrast."""
+FLUID_ALIKE = 0.95
+"""Correlation of the means of the ventricles and the CSF about the brain within one scan: they hold the same fluid, and
+differ by flow and by what their voxels share with other tissue."""
 STD_RANGE = (3.0, 14.0)
 """Range of the standard deviation within a class."""
 
@@ -40,6 +43,8 @@ _KINDS: dict[str, tuple[int, ...]] = {
     "marrow": (516,),
 }
 
+_LATERAL_VENTRICLES = (4, 43)
+
 _MEANS: dict[str, dict[str, float]] = {
     "T1": dict(air=3, fluid=35, white=185, brainstem=165, cortex=120, thalamus=145, striatum=125, pallidum=165,
                hippocampus=115, lesion=120, vessel=60, choroid=80, soft=110, skin=180, eye=40, bone=20, marrow=150),
@@ -56,6 +61,17 @@ _MEANS: dict[str, dict[str, float]] = {
 }  # fmt: skip
 
 CONTRASTS = tuple(_MEANS)
+
+
+def strayed(strays: np.ndarray) -> np.ndarray:
+    """How far the mean of every generation label strays, of independent ``strays`` float64 [54]; a new array.
+
+    The fluids follow the lateral ventricles' (`FLUID_ALIKE`); each label strays as far as before.
+    """
+    values = generation_labels().values
+    lead = strays[np.flatnonzero(values == _LATERAL_VENTRICLES[0])[0]]
+    follows = np.isin(values, _KINDS["fluid"]) & ~np.isin(values, _LATERAL_VENTRICLES)
+    return np.where(follows, FLUID_ALIKE * lead + np.sqrt(1 - FLUID_ALIKE**2) * strays, strays)
 
 
 @cache

@@ -9,7 +9,7 @@ import numpy as np
 
 from SynthSegPlusLib.synthesis.acquisition import blur_sigma
 from SynthSegPlusLib.synthesis.config import Acquisition, Anatomy, GeneratorConfig, Intensity, Range
-from SynthSegPlusLib.synthesis.contrasts import MEAN_SPREAD, STD_RANGE, contrast_means
+from SynthSegPlusLib.synthesis.contrasts import MEAN_SPREAD, STD_RANGE, contrast_means, strayed
 from SynthSegPlusLib.synthesis.geometry import affine_matrix
 from SynthSegPlusLib.synthesis.label_maps import LabelMap, label_space
 
@@ -145,7 +145,7 @@ def draw_mixture(rng: np.random.Generator, config: Intensity) -> tuple[str, np.n
     own = np.minimum(np.arange(len(space.values)), space.partner)  # one draw for a label and its partner
     if config.contrasts and rng.random() < config.contrast:
         name = config.contrasts[int(rng.integers(len(config.contrasts)))]
-        means = contrast_means(name) + rng.normal(0, MEAN_SPREAD, len(own))[own]
+        means = contrast_means(name) + strayed(rng.normal(0, MEAN_SPREAD, len(own))[own])
         return name, np.maximum(means, 0.0), rng.uniform(*STD_RANGE, len(own))[own]
     means = np.maximum(rng.uniform(*config.mean, count), 0.0)
     stds = np.maximum(rng.uniform(*config.std, count), 0.0)

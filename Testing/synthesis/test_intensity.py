@@ -7,7 +7,7 @@ import pytest
 
 from SynthSegPlusLib.contract.errors import OptionsError
 from SynthSegPlusLib.synthesis.config import generator_config
-from SynthSegPlusLib.synthesis.contrasts import CONTRASTS, contrast_means
+from SynthSegPlusLib.synthesis.contrasts import CONTRASTS, FLUID_ALIKE, MEAN_SPREAD, contrast_means, strayed
 from SynthSegPlusLib.synthesis.draw import draw_mixture, draw_resolution
 from SynthSegPlusLib.synthesis.intensity import (
     apply_gamma,
@@ -73,6 +73,25 @@ def test_contrasts_have_the_textbook_order_of_tissues():
     assert order["T2"] == sorted(order["T2"])
     assert order["FLAIR"][1] > order["FLAIR"][0] > order["FLAIR"][2]
     assert order["PD"] == sorted(order["PD"])
+
+
+def test_the_fluid_of_the_ventricles_is_one_fluid():
+    space, rng = label_space(), np.random.default_rng(3)
+    strays = np.array([strayed(rng.normal(0, MEAN_SPREAD, len(space.values))) for _ in range(4000)])
+    lateral, horn, csf, hippocampus = (strays[:, space.position(value)] for value in (4, 5, 24, 17))
+    assert np.corrcoef(lateral, horn)[0, 1] == pytest.approx(FLUID_ALIKE, abs=0.02)
+    assert np.corrcoef(horn, csf)[0, 1] > 0.8
+    assert abs(np.corrcoef(lateral, hippocampus)[0, 1]) < 0.06
+    assert np.allclose(strays.std(axis=0), MEAN_SPREAD, rtol=0.06)
+
+
+def test_a_drawn_contrast_has_fluid_of_one_mean_and_tissues_of_their_own():
+    config = generator_config({"intensity": {"contrast": 1.0, "contrasts": ["PD"]}}).intensity
+    space = label_space()
+    means = np.array([draw_mixture(np.random.default_rng(seed), config)[1] for seed in range(500)])
+    apart = {value: (means[:, space.position(value)] - means[:, space.position(4)]).std() for value in (5, 43, 17)}
+    assert apart[43] == 0  # sides are alike
+    assert apart[5] < 0.4 * apart[17]
 
 
 def test_classes_share_gaussians_as_in_the_released_table():
