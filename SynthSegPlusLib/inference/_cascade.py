@@ -11,6 +11,7 @@ import numpy as np
 
 from SynthSegPlusLib.contract import SegmentOptions
 from SynthSegPlusLib.inference._appearance import CERTAIN, fit_appearance, strength_in
+from SynthSegPlusLib.inference._gaps import fill_gaps
 from SynthSegPlusLib.inference._pool import NetworkPool
 from SynthSegPlusLib.inference._progress import Stages
 from SynthSegPlusLib.inference._smoothing import Slabs, smooth_slabs
@@ -249,6 +250,7 @@ class Cascade:
             note = partial(self._note, sure=sure)
             return SoftLabels.gather(slabs, shape, self.table, threshold, within, note)
         dense = self._dense(slabs)
+        fill_gaps(dense, self.table, self.rules.gaps_mm, self.conformed.resolution_mm)
         window = self.conformed.output_window(dense[..., 1:].sum(axis=-1) > min(threshold, _FOREGROUND))
         slabs = self.on_output(dense, window)
         if self.rules.appearance:

@@ -40,9 +40,9 @@ def describe_input(volume: Volume) -> dict[str, Any]:
 
 def describe_models(model_set: ModelSet, roles: tuple[str, ...], mode: str) -> dict[str, Any]:
     """Which set, the checksums of the files that the run used, and the rules of the set that change structures: S's
-    share where they are averaged with it, and what intensities say.
+    share where they are averaged with it, what intensities say, and which gaps are filled.
     """
-    share, strength = model_set.postprocessing.segmenter_share, model_set.postprocessing.appearance
+    rules = model_set.postprocessing
     used = {name: model_set.require(name).verify() for name in roles}
     return {
         "name": model_set.name,
@@ -53,8 +53,9 @@ def describe_models(model_set: ModelSet, roles: tuple[str, ...], mode: str) -> d
         "scheme": model_set.scheme,
         "working_resolution_mm": model_set.working_resolution_mm,
         "roles": {name: {"file": file.path.name, "sha256": file.sha256} for name, file in used.items()},
-        **({"segmenter_share": share} if model_set.averages_segmenter(mode) else {}),
-        **({"appearance": strength} if strength else {}),
+        **({"segmenter_share": rules.segmenter_share} if model_set.averages_segmenter(mode) else {}),
+        **({"appearance": rules.appearance} if rules.appearance else {}),
+        **({"gaps_mm": rules.gaps_mm} if rules.gaps_mm else {}),
     }
 
 

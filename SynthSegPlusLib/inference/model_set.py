@@ -314,12 +314,13 @@ def _check_rules(found: ModelSet, path: Path) -> None:
             f"{path} works at {found.working_resolution_mm:g} mm with the published scheme or parcel rule, which know "
             f"1 mm only; use the centred scheme and the conditional rule."
         )
-    if found.postprocessing.appearance and found.working_resolution_mm <= 1:
-        raise ModelError(
-            f"{path} works at {found.working_resolution_mm:g} mm, where postprocessing.appearance is "
-            f"{found.postprocessing.appearance:g}; it is for posteriors that are brought to 1 mm from a coarser grid, "
-            f"so remove it."
-        )
+    for name in ("appearance", "gaps_mm"):
+        value = getattr(found.postprocessing, name)
+        if value and found.working_resolution_mm <= 1:
+            raise ModelError(
+                f"{path} works at {found.working_resolution_mm:g} mm, where postprocessing.{name} is {value:g}; it is "
+                f"for posteriors that are brought to 1 mm from a coarser grid, so remove it."
+            )
 
 
 def _check_calibration(found: ModelSet, path: Path) -> None:

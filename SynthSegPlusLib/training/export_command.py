@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from SynthSegPlusLib.contract.errors import OptionsError
+from SynthSegPlusLib.inference._rules import LARGEST_GAP_MM
 from SynthSegPlusLib.synthesis import GeneratorConfig
 from SynthSegPlusLib.training.command import load
 from SynthSegPlusLib.training.config import ROLES, TrainingConfig
@@ -26,6 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--appearance", type=float, default=0.0, metavar="STRENGTH",
                         help="how much a voxel's intensity says about its label, 0 to 1, for networks that work on a "
                              "grid coarser than 1 mm (default: 0)")  # fmt: skip
+    parser.add_argument("--gaps", type=float, default=0.0, metavar="MM",
+                        help="CSF fills gaps of the brain that a ball of this radius cannot enter, for networks that "
+                             f"work on a grid coarser than 1 mm; up to {LARGEST_GAP_MM:g} (default: 0)")  # fmt: skip
     parser.add_argument("--dtype", choices=("float16", "float32"), default="float16")
 
 
@@ -39,6 +43,8 @@ def run(args: argparse.Namespace) -> int:
         raise OptionsError(f"--segmenter-share is {args.segmenter_share:g}; it is a share from 0 to 1.")
     if not 0 <= args.appearance <= 1:
         raise OptionsError(f"--appearance is {args.appearance:g}; it is a strength from 0 to 1.")
+    if not 0 <= args.gaps <= LARGEST_GAP_MM:
+        raise OptionsError(f"--gaps is {args.gaps:g}; it is a radius from 0 to {LARGEST_GAP_MM:g} mm.")
     named = {one.partition("=")[0] for one in args.weights}
     if args.segmenter_share and not named >= {"segmenter", "tissue", "denoiser", "structure"}:
         raise OptionsError(
@@ -56,8 +62,9 @@ def run(args: argparse.Namespace) -> int:
     resolutions = {generator.resolution for generator in generators}
     if len(resolutions) > 1:
         raise OptionsError(f"The networks were trained at {sorted(resolutions)} mm; a set works at one resolution.")
-    if args.appearance and min(resolutions) <= 1:
-        raise OptionsError("--appearance is for networks that work on a grid coarser than 1 mm; leave it out.")
+    for option, value in (("--appearance", args.appearance), ("--gaps", args.gaps)):
+        if value and min(resolutions) <= 1:
+            raise OptionsError(f"{option} is for networks that work on a grid coarser than 1 mm; leave it out.")
     grid = generator_config(configs["quality"].generator).shape if "quality" in configs else (224, 224, 224)
     views = {_view(generator) for generator in generators}
     multiple = max(role_spec(role, config.network).multiple for role, config in configs.items())
@@ -65,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
         args.out, roles, name=args.name, title=args.title or args.name, description=args.description,
         resolution=resolutions.pop(), grid=grid, multiple=multiple, rank=args.rank, dtype=args.dtype,
         view_mm=views.pop() if len(views) == 1 else None, flip_cascade=args.flip_cascade,
-        segmenter_share=args.segmenter_share, appearance=args.appearance,
+        segmenter_share=args.segmenter_share, appearance=args.appearance, gaps_mm=args.gaps,
         cell=configs["quality"].cell if "quality" in configs else 1,
     )  # fmt: skip
     print(f"{model_set.name}: {', '.join(model_set.roles)}; modes {', '.join(model_set.modes)}")
