@@ -90,7 +90,9 @@ def test_a_series_is_one_anatomy_in_every_contrast():
     series = contrast_plan()[: SUBSETS["contrast"]]
     assert {one.contrast for one in series} == set(CONTRASTS)
     assert len({(one.map_id, one.shape_seed) for one in series}) == 1
-    assert len({one.shape_seed for one in contrast_plan()}) == len(TEST_MAPS)
+    assert len({one.shape_seed for one in contrast_plan()}) == 2 * len(TEST_MAPS)
+    assert set(Counter(one.map_id for one in contrast_plan()).values()) == {2 * len(CONTRASTS)}
+    assert len({one.name for one in contrast_plan()}) == len(contrast_plan())
 
 
 def test_scores_are_judged_on_the_degraded_scans():

@@ -124,8 +124,9 @@ def test_volumes_agree_with_the_truth_where_it_is_known():
 
 
 def test_variation_over_contrasts_is_within_an_anatomy():
-    scans = [scan_row(f"{map_id}{volume}", "robust", "contrast", map=map_id, hippocampus_mm3=str(volume))
-             for map_id, volumes in (("17", (9, 10, 11)), ("18", (20, 20, 20))) for volume in volumes]  # fmt: skip
+    scans = [scan_row(f"{series}_{contrast}", "robust", "contrast", contrast=contrast, hippocampus_mm3=str(volume))
+             for series, volumes in (("series17", (9, 10, 11)), ("series17b", (20, 20, 20)))
+             for contrast, volume in zip(("T1", "T2", "PD"), volumes, strict=True)]  # fmt: skip
     found = found_in(summary([], scans))
     what = "hippocampal volume: coefficient of variation over contrasts"
     assert found["contrast", "robust", what] == (pytest.approx(0.05), 2)

@@ -15,8 +15,8 @@ CONTRASTS = ("T1", "T2", "FLAIR", "PD", "DBS", "random")
 SPACINGS = ((1, None), *((spacing, axis) for spacing in (3, 5, 7) for axis in range(3)))
 """(spacing in mm, axis): 1 mm, and 3, 5, 7 mm sagittal, coronal, axial."""
 ORIENTATIONS = {None: "", 0: "sagittal", 1: "coronal", 2: "axial"}
-ANATOMIES = ("18", "20", "17", "19")
-"""Maps of the contrast series, in order: each series is one anatomy in every contrast."""
+ANATOMIES = ("18", "20", "17", "19", "18b", "20b", "17b", "19b")
+"""The contrast series, in order: each is one anatomy, of the map that it is named after, in every contrast."""
 SUBSETS = {"synthetic": 24, "contrast": 6, "degraded": 100, "quality": 48}
 """How many scans of each part are enough on a CPU."""
 DEGRADED = Path(__file__).with_name("degraded.toml")
@@ -79,7 +79,7 @@ def synthetic_plan() -> list[Planned]:
 def contrast_plan() -> list[Planned]:
     """Series of one anatomy at 1 mm in every contrast, one series after the other."""
     return [
-        Planned("contrast", f"series{one}_{contrast}", one, contrast, 1.0, None,
+        Planned("contrast", f"series{one}_{contrast}", one[:2], contrast, 1.0, None,
                 (CONTRAST_SEED, series, number), (CONTRAST_SEED, series))
         for series, one in enumerate(ANATOMIES) for number, contrast in enumerate(CONTRASTS)
     ]  # fmt: skip

@@ -153,12 +153,17 @@ def _series(listed: Rows, add: Add) -> None:
     """Variation of volumes over the contrasts of one anatomy, averaged over the anatomies."""
     for name, title in (("hippocampus", "hippocampal volume"), ("icv", "ICV")):
         spread = []
-        for anatomy in dict.fromkeys(row["map"] for row in listed):
-            values = values_of((row for row in listed if row["map"] == anatomy), f"{name}_mm3")
+        for series in dict.fromkeys(series_of(row) for row in listed):
+            values = values_of((row for row in listed if series_of(row) == series), f"{name}_mm3")
             spread.append(coefficient_of_variation(values))
         known = np.array(spread)[np.isfinite(spread)]
         if len(known):
             add(f"{title}: coefficient of variation over contrasts", known.mean(), len(known))
+
+
+def series_of(row: dict[str, str]) -> str:
+    """Name of the anatomy that a scan of the contrast series shows."""
+    return row["scan"].removesuffix(f"_{row['contrast']}")
 
 
 def scan_means(rows: Rows) -> dict[str, float]:
