@@ -84,7 +84,7 @@ def describe(entry: ModelSet) -> str:
         strength = entry.postprocessing.appearance
         lines.append(f"  borders   follow the scan's own intensities on the way to 1 mm (strength {strength:g})")
     if entry.postprocessing.gaps_mm:
-        lines.append(f"  fluid     fills gaps of the brain up to twice {entry.postprocessing.gaps_mm:g} mm wide")
+        lines.append(f"  fluid     fills gaps of the brain up to {2 * entry.postprocessing.gaps_mm:g} mm wide")
     if entry.has("quality"):
         lines.append(f"  QC        {', '.join(entry.qc_regions.names[1:])}")
     for name, role in entry.roles.items():

@@ -58,6 +58,10 @@ class Appearance:
     low: float
     width: float
 
+    def normalised(self, intensities: np.ndarray) -> np.ndarray:
+        """Intensities float [n, X, Y, Z] of the working grid without the bias field, the brain's range being 0 to 1."""
+        return (intensities - self.low) / self.width - self.bias
+
     def update(self, posteriors: np.ndarray, intensities: np.ndarray, bias: np.ndarray) -> np.ndarray:
         """Posteriors float32 [..., C] after Bayes' rule, a new array.
 

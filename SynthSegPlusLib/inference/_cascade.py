@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from SynthSegPlusLib.contract import SegmentOptions
-from SynthSegPlusLib.inference._appearance import CERTAIN, fit_appearance, strength_in
+from SynthSegPlusLib.inference._appearance import CERTAIN, Appearance, fit_appearance, strength_in
 from SynthSegPlusLib.inference._gaps import fill_gaps
+from SynthSegPlusLib.inference._horns import return_fluid
 from SynthSegPlusLib.inference._pool import NetworkPool
 from SynthSegPlusLib.inference._progress import Stages
 from SynthSegPlusLib.inference._smoothing import Slabs, smooth_slabs
@@ -250,14 +251,16 @@ class Cascade:
             note = partial(self._note, sure=sure)
             return SoftLabels.gather(slabs, shape, self.table, threshold, within, note)
         dense = self._dense(slabs)
-        fill_gaps(dense, self.table, self.rules.gaps_mm, self.conformed.resolution_mm)
-        window = self.conformed.output_window(dense[..., 1:].sum(axis=-1) > min(threshold, _FOREGROUND))
-        slabs = self.on_output(dense, window)
         if self.rules.appearance:
             self._channels[:] = dense.argmax(axis=-1)
-            slabs = self._seen(dense, slabs, window, sure)
         else:
             self._note(slice(0, len(dense)), dense, sure)
+        fill_gaps(dense[self.conformed.inner], self.table, self.rules.gaps_mm, self.conformed.resolution_mm)
+        seen = self._look(dense) if self.rules.appearance else None
+        window = self.conformed.output_window(dense[..., 1:].sum(axis=-1) > min(threshold, _FOREGROUND))
+        slabs = self.on_output(dense, window)
+        if seen is not None:
+            slabs = self._seen(*seen, slabs, window, sure)
         columns = window[1].start, window[2].start
         return SoftLabels.gather(slabs, self.conformed.output_shape, self.table, threshold, columns=columns)
 
@@ -268,18 +271,30 @@ class Cascade:
             self.stages.check()
             yield slice(number, number + 1), plane[None]
 
-    def _seen(self, dense: np.ndarray, slabs: Slabs, window: Box, sure: np.ndarray | None = None) -> Slabs:
-        """Slabs of a box of the output grid after what the scan's intensities say, which ``dense`` tells how to read.
+    def _look(self, dense: np.ndarray) -> tuple[np.ndarray, Appearance | None]:
+        """The scan on the output grid, and what the structures look like in it, as ``dense`` tells.
 
-        sure: as `_collect`.
+        Where hippocampi look like fluid, ``dense`` is corrected first.
         """
         scan = self.conformed.scan_on_output()
         if self.options.ct:
             scan = np.clip(scan, *CT_RANGE_HU)
         self.stages.check()
+        voxel = self.conformed.resolution_mm
         strength = strength_in(self.rules.appearance, self.conformed.volume.spacing)
         samples = self.conformed.sampled_from_output(scan)
-        found = fit_appearance(samples, dense, self.table, strength, self.conformed.resolution_mm)
+        found = fit_appearance(samples, dense, self.table, strength, voxel)
+        if found is not None and return_fluid(found.normalised(samples), dense, self.table, voxel):
+            found = fit_appearance(samples, dense, self.table, strength, voxel)
+        return scan, found
+
+    def _seen(
+        self, scan: np.ndarray, found: Appearance | None, slabs: Slabs, window: Box, sure: np.ndarray | None = None
+    ) -> Slabs:
+        """Slabs of a box of the output grid after what the intensities of ``scan`` say, read as ``found`` tells.
+
+        sure: as `_collect`.
+        """
         bias = None if found is None else self.conformed.to_output(found.bias)
         across = (slice(None), *window[1:])
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from SynthSegPlusLib.inference._fields import Fields
 
-LARGEST_GAP_MM = 10.0
+LARGEST_REACH_MM = 10.0
 """A closing of more than this reaches across whole fissures and the base of the skull."""
 
 
@@ -46,8 +46,8 @@ class Postprocessing:
         How much a voxel's own intensity says about its label, 0 to 1, where posteriors are brought from a coarser
         working grid to 1 mm: the exponent of the likelihoods in a scan with voxels of 1 mm. The paper's is 0.
     gaps_mm
-        Background in gaps of the brain that a ball of this radius cannot enter becomes CSF, before posteriors are
-        brought from a coarser working grid to 1 mm; 0, as in the paper, for none.
+        Background in gaps of the brain up to twice this wide becomes CSF, before posteriors are brought from a coarser
+        working grid to 1 mm; 0, as in the paper, for none.
     foreground_threshold
         The largest component of voxels whose foreground probability exceeds this is kept.
     posterior_threshold
@@ -83,7 +83,7 @@ class Postprocessing:
             fields.flag("flip_cascade", own.flip_cascade),
             fields.number("segmenter_share", own.segmenter_share, high=1.0),
             fields.number("appearance", own.appearance, high=1.0),
-            fields.number("gaps_mm", own.gaps_mm, high=LARGEST_GAP_MM),
+            fields.number("gaps_mm", own.gaps_mm, high=LARGEST_REACH_MM),
             fields.number("foreground_threshold", own.foreground_threshold, high=1.0),
             fields.number("posterior_threshold", own.posterior_threshold, high=1.0),
             fields.number("topology_threshold", own.topology_threshold, high=1.0),

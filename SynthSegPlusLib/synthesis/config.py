@@ -41,8 +41,9 @@ class Intensity:
     """Gaussian mixture, bias field and gamma.
 
     ``contrasts`` names priors of `SynthSegPlusLib.synthesis.contrasts`; one of them is used with probability
-    ``contrast``, otherwise uniform ranges. ``dark_background`` is the probability of a background near zero,
-    ``tie_sides`` that left and right share their Gaussians although the prior is uniform.
+    ``contrast``, otherwise uniform ranges. ``fluid_alike`` is the correlation of the means of all fluid in them: it is
+    the same fluid, but for its flow and for what else its voxels hold. ``dark_background`` is the probability of a
+    background near zero, ``tie_sides`` that left and right share their Gaussians although the prior is uniform.
     """
 
     mean: Range = (0.0, 250.0)
@@ -52,6 +53,7 @@ class Intensity:
     tie_sides: float = 0.0
     contrast: float = 0.0
     contrasts: tuple[str, ...] = ()
+    fluid_alike: float = 0.0
     bias: float = 0.95
     bias_std: float = 0.7
     bias_spacing: float = 40.0
@@ -146,7 +148,7 @@ _FAST = GeneratorConfig(
     ),
     intensity=Intensity(
         mean=(0.0, 255.0), std=(0.0, 25.0), zero_background=0.15, dark_background=0.4, tie_sides=0.7, contrast=0.35,
-        contrasts=REAL_CONTRASTS, bias_std=0.6, gamma_std=0.4, rescale_percentiles=True,
+        contrasts=REAL_CONTRASTS, fluid_alike=0.95, bias_std=0.6, gamma_std=0.4, rescale_percentiles=True,
     ),
     acquisition=Acquisition(
         full=0.25, isotropic=0.35, truly_isotropic=True, noise=(0.0, 0.04), noise_probability=0.9, partial_view=0.1,

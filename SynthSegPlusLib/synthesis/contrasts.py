@@ -17,9 +17,6 @@ from SynthSegPlusLib.labels import generation_labels
 
 MEAN_SPREAD = 10.0
 """Standard deviation of a class mean between scans of one contrast."""
-FLUID_ALIKE = 0.95
-"""Correlation of the means of the ventricles and the CSF about the brain within one scan: they hold the same fluid, and
-differ by flow and by what their voxels share with other tissue."""
 STD_RANGE = (3.0, 14.0)
 """Range of the standard deviation within a class."""
 
@@ -63,15 +60,15 @@ _MEANS: dict[str, dict[str, float]] = {
 CONTRASTS = tuple(_MEANS)
 
 
-def strayed(strays: np.ndarray) -> np.ndarray:
+def strayed(strays: np.ndarray, fluid_alike: float) -> np.ndarray:
     """How far the mean of every generation label strays, of independent ``strays`` float64 [54]; a new array.
 
-    The fluids follow the lateral ventricles' (`FLUID_ALIKE`); each label strays as far as before.
+    The fluids follow the lateral ventricles', with a correlation of ``fluid_alike``; all stray as far as before.
     """
     values = generation_labels().values
     lead = strays[np.flatnonzero(values == _LATERAL_VENTRICLES[0])[0]]
     follows = np.isin(values, _KINDS["fluid"]) & ~np.isin(values, _LATERAL_VENTRICLES)
-    return np.where(follows, FLUID_ALIKE * lead + np.sqrt(1 - FLUID_ALIKE**2) * strays, strays)
+    return np.where(follows, fluid_alike * lead + np.sqrt(1 - fluid_alike**2) * strays, strays)
 
 
 @cache

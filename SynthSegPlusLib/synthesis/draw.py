@@ -145,7 +145,7 @@ def draw_mixture(rng: np.random.Generator, config: Intensity) -> tuple[str, np.n
     own = np.minimum(np.arange(len(space.values)), space.partner)  # one draw for a label and its partner
     if config.contrasts and rng.random() < config.contrast:
         name = config.contrasts[int(rng.integers(len(config.contrasts)))]
-        means = contrast_means(name) + strayed(rng.normal(0, MEAN_SPREAD, len(own))[own])
+        means = contrast_means(name) + strayed(rng.normal(0, MEAN_SPREAD, len(own))[own], config.fluid_alike)
         return name, np.maximum(means, 0.0), rng.uniform(*STD_RANGE, len(own))[own]
     means = np.maximum(rng.uniform(*config.mean, count), 0.0)
     stds = np.maximum(rng.uniform(*config.std, count), 0.0)

@@ -49,7 +49,7 @@ def write_model_set(
     box about the brain (R, A, S) that the networks saw in training, None where it was anywhere in the head.
     ``flip_cascade`` averages S1, S2 and S3 with the mirror image; ``segmenter_share`` is S's share in the structures of
     robust mode; ``appearance`` is how much intensities say about labels on the way to 1 mm, and CSF fills gaps of the
-    brain that a ball of ``gaps_mm`` cannot enter. R works on cells of ``cell`` voxels a side.
+    brain up to twice ``gaps_mm`` wide. R works on cells of ``cell`` voxels a side.
     """
     if not roles:
         raise OptionsError("A model set needs at least one trained network; name role=weights.h5.")

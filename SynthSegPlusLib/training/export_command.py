@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from SynthSegPlusLib.contract.errors import OptionsError
-from SynthSegPlusLib.inference._rules import LARGEST_GAP_MM
+from SynthSegPlusLib.inference._rules import LARGEST_REACH_MM
 from SynthSegPlusLib.synthesis import GeneratorConfig
 from SynthSegPlusLib.training.command import load
 from SynthSegPlusLib.training.config import ROLES, TrainingConfig
@@ -28,8 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="how much a voxel's intensity says about its label, 0 to 1, for networks that work on a "
                              "grid coarser than 1 mm (default: 0)")  # fmt: skip
     parser.add_argument("--gaps", type=float, default=0.0, metavar="MM",
-                        help="CSF fills gaps of the brain that a ball of this radius cannot enter, for networks that "
-                             f"work on a grid coarser than 1 mm; up to {LARGEST_GAP_MM:g} (default: 0)")  # fmt: skip
+                        help="CSF fills gaps of the brain up to twice this wide, for networks that work on a grid "
+                             f"coarser than 1 mm; up to {LARGEST_REACH_MM:g} (default: 0)")  # fmt: skip
     parser.add_argument("--dtype", choices=("float16", "float32"), default="float16")
 
 
@@ -43,8 +43,8 @@ def run(args: argparse.Namespace) -> int:
         raise OptionsError(f"--segmenter-share is {args.segmenter_share:g}; it is a share from 0 to 1.")
     if not 0 <= args.appearance <= 1:
         raise OptionsError(f"--appearance is {args.appearance:g}; it is a strength from 0 to 1.")
-    if not 0 <= args.gaps <= LARGEST_GAP_MM:
-        raise OptionsError(f"--gaps is {args.gaps:g}; it is a radius from 0 to {LARGEST_GAP_MM:g} mm.")
+    if not 0 <= args.gaps <= LARGEST_REACH_MM:
+        raise OptionsError(f"--gaps is {args.gaps:g}; it is a radius from 0 to {LARGEST_REACH_MM:g} mm.")
     named = {one.partition("=")[0] for one in args.weights}
     if args.segmenter_share and not named >= {"segmenter", "tissue", "denoiser", "structure"}:
         raise OptionsError(

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from SynthSegPlusLib.synthesis import Generator, make_label_map
+from SynthSegPlusLib.synthesis.label_maps import label_space
 from Testing.benchmarks.accuracy import synthetic
 from Testing.benchmarks.accuracy.plans import (
     CONTRASTS,
@@ -87,12 +88,26 @@ def test_every_name_and_every_seed_of_a_plan_is_its_own():
 
 
 def test_a_series_is_one_anatomy_in_every_contrast():
-    series = contrast_plan()[: SUBSETS["contrast"]]
-    assert {one.contrast for one in series} == set(CONTRASTS)
-    assert len({(one.map_id, one.shape_seed) for one in series}) == 1
-    assert len({one.shape_seed for one in contrast_plan()}) == 2 * len(TEST_MAPS)
-    assert set(Counter(one.map_id for one in contrast_plan()).values()) == {2 * len(CONTRASTS)}
-    assert len({one.name for one in contrast_plan()}) == len(contrast_plan())
+    plan, six = contrast_plan(), len(CONTRASTS)
+    assert SUBSETS["contrast"] == six
+    for series in (plan[start : start + six] for start in range(0, len(plan), six)):
+        assert [one.contrast for one in series] == list(CONTRASTS)
+        assert len({(one.map_id, one.shape_seed, one.fluid_alike) for one in series}) == 1
+    assert set(Counter(one.map_id for one in plan).values()) == {2 * six}
+
+
+def test_all_fluid_of_the_later_series_is_nearly_alike_and_older_scans_are_as_they_were(toy, small):
+    """Lateral ventricles and horns, in a T1 of either kind."""
+    space = label_space()
+    gap = {}
+    for planned in (contrast_plan()[0], contrast_plan()[-len(CONTRASTS)]):
+        assert planned.contrast == "T1"
+        means = draw_of(planned, toy).means
+        gap[planned.fluid_alike] = abs(means[space.position(4)] - means[space.position(5)])
+    assert sorted(gap) == [0.0, 0.95]
+    assert gap[0.95] < 10 < gap[0.0]
+    assert {one.fluid_alike for one in synthetic_plan()} == {0.0}
+    assert degraded_settings()["generator"]["intensity"]["fluid_alike"] == 0.0
 
 
 def test_scores_are_judged_on_the_degraded_scans():

@@ -6,7 +6,9 @@ import json
 import numpy as np
 import pytest
 
+from SynthSegPlusLib.commands._engine import Choice
 from SynthSegPlusLib.commands.models import describe
+from SynthSegPlusLib.contract import SegmentOptions
 from SynthSegPlusLib.contract.errors import ModelError
 from SynthSegPlusLib.inference import ModelSet, Segmenter, _cascade
 from SynthSegPlusLib.inference._gaps import CSF, closed, fill_gaps
@@ -54,6 +56,21 @@ def test_a_wide_cleft_stays_and_so_does_everything_without_a_reach(width, reach_
         assert np.array_equal(posteriors, before)
 
 
+def test_a_wide_hole_within_the_brain_stays():
+    posteriors, _ = a_block_with_a_cleft(width=0)
+    posteriors[11:21, 11:21, 11:21] = np.eye(len(TABLE))[0]
+    before = posteriors.copy()
+    fill_gaps(posteriors, TABLE, 6.0, 2.0)
+    assert np.array_equal(posteriors[12:20, 13:19, 13:19], before[12:20, 13:19, 13:19])
+
+
+def test_voxels_without_posteriors_get_none():
+    posteriors, _ = a_block_with_a_cleft(width=2)
+    posteriors[16:18, 6:26, 16:26] = 0
+    fill_gaps(posteriors, TABLE, 6.0, 2.0)
+    assert not posteriors[16:18, 6:26, 16:26].any()
+
+
 def test_a_speck_beside_the_brain_is_not_joined_to_it():
     posteriors, _ = a_block_with_a_cleft(width=0)
     posteriors[28, 16, 16] = np.eye(len(TABLE))[CORTEX]
@@ -88,7 +105,7 @@ def a_set(folder, gaps_mm, **about):
     return ModelSet.load(write_tiny_set(folder, postprocessing={"gaps_mm": gaps_mm}, **about))
 
 
-@pytest.mark.parametrize("mode", ["fast", "default", "robust", "s-d"])
+@pytest.mark.parametrize("mode", ["fast", "default", "robust", "s-d", "s1-s2", "s1-s2-d"])
 def test_every_mode_of_a_set_that_asks_for_it_fills_gaps_before_1_mm(tmp_path, monkeypatch, mode):
     asked = []
     monkeypatch.setattr(_cascade, "fill_gaps", lambda dense, *about: asked.append((dense.shape[:3], *about[1:])))
@@ -103,17 +120,43 @@ def test_every_mode_of_a_set_that_asks_for_it_fills_gaps_before_1_mm(tmp_path, m
     assert "gaps of the brain" not in describe(plain)
 
 
-def test_what_is_filled_counts_to_the_intracranial_volume(tmp_path, monkeypatch):
-    def all_fluid(dense, table, *_):
-        dense[...] = 0
-        dense[4:12, 4:12, 4:12, table.channel(CSF)] = 1
+def test_what_is_filled_counts_to_the_intracranial_volume_and_what_the_networks_found_stays(tmp_path, monkeypatch):
+    posteriors, brain = a_block_with_a_cleft(width=2)
+    monkeypatch.setattr(_cascade.Cascade, "_dense", lambda self, slabs: posteriors.copy())
+    seen = []
+    note = _cascade.Cascade._note
 
+    def noted(cascade, planes, slab, sure=None):
+        seen.append(slab.copy())
+        note(cascade, planes, slab, sure)
+
+    monkeypatch.setattr(_cascade.Cascade, "_note", noted)
+    found = {}
+    for reach in (0.0, 5.0):
+        models = a_set(tmp_path / str(reach), reach, working_resolution_mm=2.0)
+        found[reach] = Segmenter(models, mode="fast", device="cpu", quality=False).segment(scan((64, 64, 64)))
+    gained = found[5.0].icv_mm3 - found[0.0].icv_mm3
+    assert 0.5 * 8 * 200 < gained < 8 * 450  # mm3: the cleft has 400 voxels of 8 mm3, those at its mouth stay open
+    fluid = found[5.0].labels.data == CSF
+    assert 1000 < fluid.sum() < 3200
+    assert not (found[0.0].labels.data == CSF).any()
+    assert all(np.array_equal(one, posteriors) for one in seen)
+
+
+def test_padding_takes_no_part(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(_cascade, "fill_gaps", lambda dense, *about: asked.append(dense.shape[:3]))
     models = a_set(tmp_path / "set", 5.0, working_resolution_mm=2.0)
-    monkeypatch.setattr(_cascade, "fill_gaps", all_fluid)
-    result = Segmenter(models, mode="fast", device="cpu", quality=False).segment(scan())
-    assert set(np.unique(result.labels.data)) == {0, CSF}
-    assert result.icv_mm3 == pytest.approx(result.volumes.volumes()[CSF])
-    assert result.icv_mm3 > 100
+    result = Segmenter(models, mode="fast", device="cpu", quality=False).segment(scan((24, 26, 20)))
+    assert asked == [(12, 14, 10)]
+    assert result.record["grid"]["working"] == [16, 16, 16]
+
+
+def test_other_gaps_are_another_request(tmp_path):
+    options = SegmentOptions(mode="fast")
+    models = [a_set(tmp_path / str(reach), reach, working_resolution_mm=2.0) for reach in (0.0, 4.0, 5.0)]
+    requests = [Choice(dataclasses.replace(one, name="one"), options).request()["model_set"] for one in models]
+    assert [one.get("gaps_mm") for one in requests] == [None, 4.0, 5.0]
 
 
 @pytest.mark.parametrize("reach", [-1, 11, "wide"])
@@ -128,6 +171,6 @@ def test_a_set_that_works_at_1_mm_is_told_that_it_has_nothing_to_fill(tmp_path):
 
 
 def test_the_bundled_cascade_fills_gaps():
-    bundled = ModelSet.find()
+    bundled = ModelSet.find("starter_cascade_2mm")
     written = json.loads((bundled.folder / "model_set.json").read_text(encoding="utf-8"))
     assert bundled.postprocessing.gaps_mm == written["postprocessing"]["gaps_mm"] == 5.0

@@ -52,15 +52,21 @@ def test_the_share_of_s_goes_into_the_set(tmp_path, trained):
 
 def test_how_much_intensities_say_goes_into_the_set(tmp_path, trained):
     made = write_model_set(
-        tmp_path / "set", trained, name="toy", title="Toy", description="", resolution=2.0, appearance=0.5
+        tmp_path / "set", trained, name="toy", title="Toy", description="", resolution=2.0, appearance=0.5,
+        gaps_mm=5.0,
     )
     assert made.postprocessing.appearance == 0.5
+    assert made.postprocessing.gaps_mm == 5.0
 
 
-@pytest.mark.parametrize(("strength", "message"), [("1.5", "from 0 to 1"), ("0.5", "coarser than 1 mm")])
-def test_a_say_of_intensities_that_cannot_be_is_refused(tmp_path, capsys, strength, message):
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [("--appearance", "1.5", "from 0 to 1"), ("--appearance", "0.5", "coarser than 1 mm"),
+     ("--gaps", "11", "from 0 to 10 mm"), ("--gaps", "5", "coarser than 1 mm")],
+)  # fmt: skip
+def test_a_say_of_intensities_and_gaps_that_cannot_be_are_refused(tmp_path, capsys, option, value, message):
     out = tmp_path / "set"
-    command = ["export", "--out", str(out), "--name", "toy", "--configs", "gpu_1mm", "--appearance", strength]
+    command = ["export", "--out", str(out), "--name", "toy", "--configs", "gpu_1mm", option, value]
     assert main([*command, "--weights", "segmenter=s.h5"]) == 2
     assert message in capsys.readouterr().err
     assert not out.exists()

@@ -15,8 +15,12 @@ CONTRASTS = ("T1", "T2", "FLAIR", "PD", "DBS", "random")
 SPACINGS = ((1, None), *((spacing, axis) for spacing in (3, 5, 7) for axis in range(3)))
 """(spacing in mm, axis): 1 mm, and 3, 5, 7 mm sagittal, coronal, axial."""
 ORIENTATIONS = {None: "", 0: "sagittal", 1: "coronal", 2: "axial"}
-ANATOMIES = ("18", "20", "17", "19", "18b", "20b", "17b", "19b")
-"""The contrast series, in order: each is one anatomy, of the map that it is named after, in every contrast."""
+SERIES = (
+    ("18", "18", 0.0), ("20", "20", 0.0), ("17", "17", 0.0), ("19", "19", 0.0),
+    ("18b", "18", 0.95), ("20b", "20", 0.95), ("17b", "17", 0.95), ("19b", "19", 0.95),
+)  # fmt: skip
+"""The contrast series, in order: name, map, and how alike all fluid is in the named contrasts. Each is one anatomy in
+every contrast. The first four are older than the generator's knowledge that ventricles and horns hold one fluid."""
 SUBSETS = {"synthetic": 24, "contrast": 6, "degraded": 100, "quality": 48}
 """How many scans of each part are enough on a CPU."""
 DEGRADED = Path(__file__).with_name("degraded.toml")
@@ -25,7 +29,9 @@ SYNTHETIC_SEED, CONTRAST_SEED = 5000, 6000
 
 @dataclass(frozen=True)
 class Planned:
-    """One scan to make. ``seed`` decides contrast, noise and bias, ``shape_seed`` the anatomy."""
+    """One scan to make. ``seed`` decides contrast, noise and bias, ``shape_seed`` the anatomy; ``fluid_alike`` is the
+    generator's.
+    """
 
     part: str
     name: str
@@ -35,6 +41,7 @@ class Planned:
     axis: int | None
     seed: tuple[int, ...]
     shape_seed: tuple[int, ...]
+    fluid_alike: float = 0.0
 
 
 def balanced(cells: Sequence[tuple[Hashable, ...]]) -> list[int]:
@@ -79,9 +86,9 @@ def synthetic_plan() -> list[Planned]:
 def contrast_plan() -> list[Planned]:
     """Series of one anatomy at 1 mm in every contrast, one series after the other."""
     return [
-        Planned("contrast", f"series{one}_{contrast}", one[:2], contrast, 1.0, None,
-                (CONTRAST_SEED, series, number), (CONTRAST_SEED, series))
-        for series, one in enumerate(ANATOMIES) for number, contrast in enumerate(CONTRASTS)
+        Planned("contrast", f"series{name}_{contrast}", map_id, contrast, 1.0, None,
+                (CONTRAST_SEED, series, number), (CONTRAST_SEED, series), alike)
+        for series, (name, map_id, alike) in enumerate(SERIES) for number, contrast in enumerate(CONTRASTS)
     ]  # fmt: skip
 
 

@@ -77,7 +77,7 @@ def config_of(planned: Planned) -> Any:
         "preset": "fast", "shape": SHAPE,
         "deformation": {"rotation": 5, "scaling": 0.12, "shearing": 0.01, "elastic_std": [0.0, 2.5], "flip": 0,
                         "crop_jitter": 0},
-        "intensity": {**named, "bias_std": 0.3, "gamma_std": 0.2},
+        "intensity": {**named, "fluid_alike": planned.fluid_alike, "bias_std": 0.3, "gamma_std": 0.2},
         "anatomy": {"ventricles": 0.3, "cortex": 0.3, "cortex_mm": [-0.7, 0.7], "lesions": 0, "hippocampi": 0,
                     "amygdalae": 0, "horns": 0, "strip_skull": 0.5, "strip_csf": 0},
         "acquisition": {"noise": [0.01, 0.02], "noise_probability": 1.0, "partial_view": 0},

@@ -1,0 +1,141 @@
+"""Fluid beside a shrunken hippocampus that a coarse network took for hippocampus.
+
+Networks know how large a hippocampus usually is, and where one is much smaller they give it part of the horn that took
+its place. The scan may show the border: what the lateral ventricles look like in it is known, so what of a
+hippocampus looks like them, over more than single voxels, is fluid.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.ndimage import gaussian_filter
+from scipy.special import expit
+
+from SynthSegPlusLib.inference._appearance import CSF
+from SynthSegPlusLib.labels import LabelTable
+
+VENTRICLES, HORNS, HIPPOCAMPI, AMYGDALAE = (4, 43), (5, 44), (17, 53), (18, 54)
+LEAST_DISTANCE = 1.5
+"""Fluid and tissue must lie this many standard deviations apart: in a scan that does not show the border, the networks'
+knowledge of anatomy is all there is."""
+_SURE = 0.9  # posterior of voxels from which ventricles and tissue are learnt
+_FEWEST = 40  # samples, below which there is nothing to learn from
+_ROUNDS = 10
+_SAME_FLUID = 0.4  # how far the horns' fluid may lie from the ventricles', of the way to tissue
+_WEIGHT = 40.0  # samples that the ventricles' count as when the horns' fluid is looked at
+_REACH_MM = 2.0  # of the Gaussian over which evidence is gathered
+_AROUND_MM = 6.0  # and of the one that tells which fluid is near
+_CLEAR = 3.0  # standard deviations at which a sample and what is around it are heard alike
+_PLAIN = 0.3  # of a voxel must plainly be fluid: its border lies where the networks had it otherwise
+_LEAST_STD = 0.02  # of normalised intensities
+
+
+def return_fluid(intensities: np.ndarray, posteriors: np.ndarray, table: LabelTable, voxel_mm: float) -> bool:
+    """Move posteriors of hippocampi to the fluid that is nearest, in place, where the scan shows fluid; whether it did.
+
+    intensities: float32 [n, X, Y, Z], n samples of the scan in each voxel, without bias field, the brain's range being
+    0 to 1. posteriors: float32 [X, Y, Z, C] of the channels of ``table`` on a grid of ``voxel_mm``. The fluid is the
+    horn of the same side or the CSF about the brain, as much of either as there is nearby.
+    """
+    look = _looks(intensities, posteriors, table)
+    if look is None:
+        return False
+    moved = False
+    for hippocampus, horn, ventricle in zip(HIPPOCAMPI, HORNS, VENTRICLES, strict=True):
+        own, other, near = (table.channel(value) for value in (hippocampus, horn, ventricle))
+        box = _box(posteriors[..., own] > 1 - _SURE, round(3 * _AROUND_MM / voxel_mm))
+        if box is None:
+            continue
+        part = posteriors[box]
+        members = part[..., own] + part[..., other]
+        fluid = look.is_fluid(intensities[(slice(None), *box)], members, _REACH_MM / voxel_mm)
+        inside, about = part[..., other] + part[..., near], np.zeros_like(part[..., own])
+        if CSF in table:
+            about = part[..., table.channel(CSF)]
+        inside, about = (gaussian_filter(one, _AROUND_MM / voxel_mm / 2) for one in (inside, about))
+        excess = part[..., own] - (1 - fluid)  # a voxel half of fluid may be half hippocampus
+        given = np.where(excess > _PLAIN, excess, 0)
+        share = inside / np.maximum(inside + about, 1e-6)
+        part[..., own] -= given
+        part[..., other] += given * share
+        part[..., table.channel(CSF) if CSF in table else other] += given * (1 - share)
+        moved = moved or bool(given.sum() > 1)
+    return moved
+
+
+class _Looks:
+    """Intensities of fluid and of tissue, normalised, and the standard deviation of either."""
+
+    def __init__(self, fluid: float, tissue: float, std: float) -> None:
+        self.fluid, self.tissue, self.std = fluid, tissue, std
+
+    @property
+    def distance(self) -> float:
+        """Of fluid from tissue, in standard deviations."""
+        return abs(self.fluid - self.tissue) / self.std
+
+    def is_fluid(self, intensities: np.ndarray, members: np.ndarray, sigma: float) -> np.ndarray:
+        """Share of fluid in each voxel, float32 [X, Y, Z], of samples [n, X, Y, Z].
+
+        A sample speaks for itself, and for it speaks what lies around it in hippocampus and horn (``members``, a weight
+        [X, Y, Z]; a Gaussian of ``sigma`` voxels), the more, the less a single sample can tell.
+        """
+        evidence = self._evidence(intensities)
+        around = gaussian_filter(evidence.mean(axis=0) * members, sigma)
+        around /= np.maximum(gaussian_filter(members, sigma), 1e-3)
+        return expit(evidence + (_CLEAR / self.distance) ** 2 * around).mean(axis=0).astype(np.float32)
+
+    def _evidence(self, intensities: np.ndarray) -> np.ndarray:
+        """Log-likelihood of fluid minus that of tissue, like the samples.
+
+        What lies beyond either counts as this one and no more: a vessel is not surer fluid than fluid.
+        """
+        seen = np.clip(intensities, *sorted((self.fluid, self.tissue)))
+        return ((seen - self.tissue) ** 2 - (seen - self.fluid) ** 2) / (2 * self.std**2)
+
+
+def _looks(intensities: np.ndarray, posteriors: np.ndarray, table: LabelTable) -> _Looks | None:
+    """What fluid and tissue look like, or None where the scan does not tell them apart.
+
+    What the networks took for horns, hippocampi and amygdalae is a mixture of both: two Gaussians, which begin as what
+    ventricles and amygdalae look like. The horns' fluid differs from the ventricles' by flow, bias and partial volume.
+    """
+
+    def samples(labels: tuple[int, ...]) -> np.ndarray:
+        sure = posteriors[..., table.channels(labels)].sum(axis=-1) > _SURE
+        return intensities[:, sure].ravel()
+
+    ventricles, amygdalae = samples(VENTRICLES), samples(AMYGDALAE)
+    mixed = samples(HIPPOCAMPI + AMYGDALAE + HORNS)
+    if min(len(ventricles), len(amygdalae)) < _FEWEST:
+        return None
+    middle, spread = _robust(ventricles)
+    fluid, tissue, std, share = middle, float(np.median(amygdalae)), spread, 0.3
+    farthest = _SAME_FLUID * abs(tissue - middle)
+    for _ in range(_ROUNDS):
+        wet = share / spread * np.exp(-0.5 * ((mixed - fluid) / spread) ** 2) + 1e-12
+        dry = (1 - share) / std * np.exp(-0.5 * ((mixed - tissue) / std) ** 2) + 1e-12
+        dry /= wet + dry
+        if dry.sum() < _FEWEST:
+            return None
+        share = float(np.clip(1 - dry.mean(), 0.01, 0.9))
+        tissue = float(np.average(mixed, weights=dry))
+        std = max(float(np.sqrt(np.average((mixed - tissue) ** 2, weights=dry))), _LEAST_STD)
+        own = ((1 - dry) @ mixed + _WEIGHT * middle) / ((1 - dry).sum() + _WEIGHT)
+        fluid = float(np.clip(own, middle - farthest, middle + farthest))
+    std = float(np.sqrt((std**2 + spread**2) / 2))
+    found = _Looks(fluid, tissue, std)
+    return found if found.distance >= LEAST_DISTANCE else None
+
+
+def _robust(values: np.ndarray) -> tuple[float, float]:
+    middle = float(np.median(values))
+    return middle, max(1.4826 * float(np.median(np.abs(values - middle))), _LEAST_STD)
+
+
+def _box(mask: np.ndarray, margin: int) -> tuple[slice, slice, slice] | None:
+    found = np.argwhere(mask)
+    if not len(found):
+        return None
+    low, high = np.maximum(found.min(axis=0) - margin, 0), found.max(axis=0) + margin + 1
+    return tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))  # type: ignore[return-value]

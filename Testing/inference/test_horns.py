@@ -1,0 +1,136 @@
+"""Fluid that the networks took for hippocampus goes back to where it belongs, where the scan shows it."""
+
+import numpy as np
+import pytest
+
+from SynthSegPlusLib.inference import Segmenter, _cascade
+from SynthSegPlusLib.inference._appearance import CSF
+from SynthSegPlusLib.inference._horns import LEAST_DISTANCE, _looks, return_fluid
+from SynthSegPlusLib.labels import structures
+from Testing.inference.test_appearance import a_set
+from Testing.inference.tiny import scan
+
+TABLE = structures("2.0")
+VOXEL = 2.0
+FLUID, TISSUE, WHITE, NOISE = 0.2, 0.6, 0.9, 0.04
+VENTRICLE, HORN, HIPPOCAMPUS, AMYGDALA, WHITE_MATTER = 4, 5, 17, 18, 2
+
+
+def temporal_lobe(look, fluid=FLUID, noise=NOISE, seed=5):
+    """(samples [2, X, Y, Z], posteriors, labels): a hippocampus whose outer half is fluid that looks like ``fluid``.
+
+    ``look``: what the networks made of it, "taken for hippocampus" or "told apart".
+    """
+    labels = np.full((30, 24, 24), WHITE_MATTER)
+    labels[2:10, 4:20, 14:22] = VENTRICLE
+    labels[12:20, 8:18, 4:8], labels[12:20, 8:18, 8:12] = HIPPOCAMPUS, HORN
+    labels[12:20, 2:8, 4:12] = AMYGDALA
+    rng = np.random.default_rng(seed)
+    mean = {WHITE_MATTER: WHITE, VENTRICLE: fluid, HORN: fluid, HIPPOCAMPUS: TISSUE, AMYGDALA: TISSUE}
+    seen = np.vectorize(mean.get)(labels) + rng.normal(0, noise, (2, *labels.shape))
+    told = labels.copy()
+    if look == "taken for hippocampus":
+        told[12:20, 8:18, 4:11] = HIPPOCAMPUS
+    posteriors = np.full((*labels.shape, len(TABLE)), 1e-4, np.float32)
+    for value in np.unique(told):
+        posteriors[told == value, TABLE.channel(value)] = 0.96
+    posteriors /= posteriors.sum(axis=-1, keepdims=True)
+    return seen.astype(np.float32), posteriors, labels
+
+
+def volume(posteriors, value):
+    return float(posteriors[..., TABLE.channel(value)].sum())
+
+
+@pytest.mark.parametrize(("fluid", "noise"), [(0.2, 0.02), (0.2, 0.12), (0.9, 0.1)])
+def test_a_shrunken_hippocampus_ends_where_the_scan_shows_it(fluid, noise):
+    seen, posteriors, labels = temporal_lobe("taken for hippocampus", fluid, noise)
+    before = posteriors.copy()
+    true, found = (labels == HIPPOCAMPUS).sum(), volume(before, HIPPOCAMPUS)
+    assert found > 1.6 * true
+    assert return_fluid(seen, posteriors, TABLE, VOXEL)
+    assert volume(posteriors, HIPPOCAMPUS) == pytest.approx(true, rel=0.12)
+    gained = posteriors[..., TABLE.channel(HORN)] - before[..., TABLE.channel(HORN)]
+    assert gained.sum() > 0.8 * (found - volume(posteriors, HIPPOCAMPUS))  # no CSF about the brain is near
+    assert gained[labels != HORN].sum() < 0.1 * gained.sum()
+    assert np.allclose(posteriors.sum(-1), 1, atol=1e-5)
+    untouched = [channel for channel in range(len(TABLE))
+                 if channel not in TABLE.channels((HIPPOCAMPUS, HORN, CSF))]  # fmt: skip
+    assert np.array_equal(posteriors[..., untouched], before[..., untouched])
+
+
+@pytest.mark.parametrize("noise", [0.02, 0.12])
+def test_a_hippocampus_that_was_found_keeps_its_volume(noise):
+    seen, posteriors, _ = temporal_lobe("told apart", noise=noise)
+    before = volume(posteriors, HIPPOCAMPUS)
+    return_fluid(seen, posteriors, TABLE, VOXEL)
+    assert volume(posteriors, HIPPOCAMPUS) == pytest.approx(before, rel=0.04)
+
+
+def test_a_voxel_half_of_fluid_stays_half_hippocampus():
+    """At borders posteriors are shares, and so is what intensities tell."""
+    seen, posteriors, labels = temporal_lobe("told apart", noise=0.02)
+    border = np.zeros(labels.shape, bool)
+    border[12:20, 8:18, 8] = True
+    seen[:, border] = (FLUID + TISSUE) / 2
+    posteriors[border, TABLE.channel(HORN)] = posteriors[border, TABLE.channel(HIPPOCAMPUS)] = 0.48
+    before = posteriors.copy()
+    return_fluid(seen, posteriors, TABLE, VOXEL)
+    assert np.allclose(posteriors[border], before[border], atol=0.02)
+
+
+def test_a_scan_that_does_not_show_the_border_changes_nothing():
+    seen, posteriors, _ = temporal_lobe("taken for hippocampus", fluid=TISSUE + 0.3 * LEAST_DISTANCE * 0.1, noise=0.1)
+    before = posteriors.copy()
+    assert _looks(seen, posteriors, TABLE) is None
+    assert not return_fluid(seen, posteriors, TABLE, VOXEL)
+    assert np.array_equal(posteriors, before)
+
+
+@pytest.mark.parametrize("missing", [VENTRICLE, AMYGDALA])
+def test_without_ventricles_or_amygdalae_there_is_nothing_to_learn_from(missing):
+    seen, posteriors, _ = temporal_lobe("taken for hippocampus")
+    posteriors[..., 0] += posteriors[..., TABLE.channel(missing)]
+    posteriors[..., TABLE.channel(missing)] = 0
+    before = posteriors.copy()
+    assert not return_fluid(seen, posteriors, TABLE, VOXEL)
+    assert np.array_equal(posteriors, before)
+
+
+def test_fluid_goes_to_what_is_nearest():
+    """Beside the CSF about the brain, most of it is that."""
+    seen, posteriors, _ = temporal_lobe("taken for hippocampus")
+    posteriors[11:21, 7:19, 11:18] = np.eye(len(TABLE))[TABLE.channel(CSF)]
+    before = posteriors.copy()
+    assert return_fluid(seen, posteriors, TABLE, VOXEL)
+    csf, horn = (volume(posteriors, value) - volume(before, value) for value in (CSF, HORN))
+    assert csf > 5 * horn
+
+
+def test_labels_without_csf_know_the_horn():
+    table = structures("1.0")
+    seen, posteriors, labels = temporal_lobe("taken for hippocampus")
+    posteriors = np.ascontiguousarray(posteriors[..., [TABLE.channel(label.value) for label in table]])
+    assert CSF not in table
+    assert return_fluid(seen, posteriors, table, VOXEL)
+    assert posteriors[..., table.channel(HIPPOCAMPUS)].sum() == pytest.approx((labels == HIPPOCAMPUS).sum(), rel=0.12)
+
+
+@pytest.mark.parametrize(("strength", "asked"), [(0.0, 0), (0.5, 1)])
+def test_a_set_that_lets_the_scan_speak_asks_it_about_hippocampi_too(tmp_path, monkeypatch, strength, asked):
+    calls, fits = [], []
+    fit = _cascade.fit_appearance
+
+    def told(samples, dense, table, voxel):
+        calls.append((samples.shape, dense.shape[:3], voxel))
+        return True
+
+    monkeypatch.setattr(_cascade, "return_fluid", told)
+    monkeypatch.setattr(_cascade, "fit_appearance", lambda *about: fits.append(1) or fit(*about))
+    Segmenter(a_set(tmp_path / "set", strength), mode="fast", device="cpu", quality=False).segment(scan())
+    assert len(calls) == asked
+    assert len(fits) == 2 * asked  # what was corrected looks otherwise
+    if asked:
+        (samples, grid, voxel), = calls
+        assert samples[1:] == grid
+        assert voxel == 2.0
