@@ -12,7 +12,7 @@ import numpy as np
 from SynthSegPlusLib.contract import SegmentOptions
 from SynthSegPlusLib.inference._appearance import CERTAIN, Appearance, fit_appearance, strength_in
 from SynthSegPlusLib.inference._gaps import fill_gaps
-from SynthSegPlusLib.inference._horns import return_fluid
+from SynthSegPlusLib.inference._horns import THICKEST_MM, return_fluid
 from SynthSegPlusLib.inference._pool import NetworkPool
 from SynthSegPlusLib.inference._progress import Stages
 from SynthSegPlusLib.inference._smoothing import Slabs, smooth_slabs
@@ -284,7 +284,8 @@ class Cascade:
         strength = strength_in(self.rules.appearance, self.conformed.volume.spacing)
         samples = self.conformed.sampled_from_output(scan)
         found = fit_appearance(samples, dense, self.table, strength, voxel)
-        if found is not None and return_fluid(found.normalised(samples), dense, self.table, voxel):
+        fine = float(np.max(self.conformed.volume.spacing)) <= THICKEST_MM
+        if found is not None and fine and return_fluid(found.normalised(samples), dense, self.table, voxel):
             found = fit_appearance(samples, dense, self.table, strength, voxel)
         return scan, found
 

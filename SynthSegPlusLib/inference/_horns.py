@@ -18,13 +18,16 @@ VENTRICLES, HORNS, HIPPOCAMPI, AMYGDALAE = (4, 43), (5, 44), (17, 53), (18, 54)
 LEAST_DISTANCE = 1.5
 """Fluid and tissue must lie this many standard deviations apart: in a scan that does not show the border, the networks'
 knowledge of anatomy is all there is."""
+THICKEST_MM = 3.5
+"""In thicker slices most voxels at a hippocampus hold other things too, and are not asked."""
+
 _SURE = 0.9  # posterior of voxels from which ventricles and tissue are learnt
 _FEWEST = 40  # samples, below which there is nothing to learn from
 _ROUNDS = 10
 _SAME_FLUID = 0.4  # how far the horns' fluid may lie from the ventricles', of the way to tissue
 _WEIGHT = 40.0  # samples that the ventricles' count as when the horns' fluid is looked at
 _REACH_MM = 2.0  # of the Gaussian over which evidence is gathered
-_AROUND_MM = 6.0  # and of the one that tells which fluid is near
+_AROUND_MM = 6.0  # how far the fluid may be that it is (two standard deviations)
 _CLEAR = 3.0  # standard deviations at which a sample and what is around it are heard alike
 _PLAIN = 0.3  # of a voxel must plainly be fluid: its border lies where the networks had it otherwise
 _LEAST_STD = 0.02  # of normalised intensities
@@ -41,26 +44,30 @@ def return_fluid(intensities: np.ndarray, posteriors: np.ndarray, table: LabelTa
     if look is None:
         return False
     moved = False
-    for hippocampus, horn, ventricle in zip(HIPPOCAMPI, HORNS, VENTRICLES, strict=True):
-        own, other, near = (table.channel(value) for value in (hippocampus, horn, ventricle))
+    for side in zip(HIPPOCAMPI, HORNS, VENTRICLES, strict=True):
+        own, horn, ventricle = table.channels(side)
         box = _box(posteriors[..., own] > 1 - _SURE, round(3 * _AROUND_MM / voxel_mm))
         if box is None:
             continue
         part = posteriors[box]
-        members = part[..., own] + part[..., other]
-        fluid = look.is_fluid(intensities[(slice(None), *box)], members, _REACH_MM / voxel_mm)
-        inside, about = part[..., other] + part[..., near], np.zeros_like(part[..., own])
-        if CSF in table:
-            about = part[..., table.channel(CSF)]
-        inside, about = (gaussian_filter(one, _AROUND_MM / voxel_mm / 2) for one in (inside, about))
+        fluid = look.is_fluid(intensities[(slice(None), *box)], part[..., own] + part[..., horn], _REACH_MM / voxel_mm)
         excess = part[..., own] - (1 - fluid)  # a voxel half of fluid may be half hippocampus
         given = np.where(excess > _PLAIN, excess, 0)
-        share = inside / np.maximum(inside + about, 1e-6)
         part[..., own] -= given
-        part[..., other] += given * share
-        part[..., table.channel(CSF) if CSF in table else other] += given * (1 - share)
+        inner: np.ndarray | float = 1.0
+        if CSF in table:
+            csf = table.channel(CSF)
+            inner = _share(part[..., horn] + part[..., ventricle], part[..., csf], _AROUND_MM / 2 / voxel_mm)
+            part[..., csf] += given * (1 - inner)
+        part[..., horn] += given * inner
         moved = moved or bool(given.sum() > 1)
     return moved
+
+
+def _share(one: np.ndarray, other: np.ndarray, sigma: float) -> np.ndarray:
+    """Of ``one`` in both, within a Gaussian of ``sigma`` voxels."""
+    near, else_near = gaussian_filter(one, sigma), gaussian_filter(other, sigma)
+    return near / np.maximum(near + else_near, 1e-6)
 
 
 class _Looks:
@@ -90,7 +97,7 @@ class _Looks:
 
         What lies beyond either counts as this one and no more: a vessel is not surer fluid than fluid.
         """
-        seen = np.clip(intensities, *sorted((self.fluid, self.tissue)))
+        seen = np.clip(intensities, min(self.fluid, self.tissue), max(self.fluid, self.tissue))
         return ((seen - self.tissue) ** 2 - (seen - self.fluid) ** 2) / (2 * self.std**2)
 
 

@@ -1,5 +1,7 @@
 """Fluid that the networks took for hippocampus goes back to where it belongs, where the scan shows it."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -116,8 +118,10 @@ def test_labels_without_csf_know_the_horn():
     assert posteriors[..., table.channel(HIPPOCAMPUS)].sum() == pytest.approx((labels == HIPPOCAMPUS).sum(), rel=0.12)
 
 
-@pytest.mark.parametrize(("strength", "asked"), [(0.0, 0), (0.5, 1)])
-def test_a_set_that_lets_the_scan_speak_asks_it_about_hippocampi_too(tmp_path, monkeypatch, strength, asked):
+@pytest.mark.parametrize(
+    ("strength", "slices_mm", "asked"), [(0.0, 1.0, 0), (0.5, 1.0, 1), (0.5, 3.0, 1), (0.5, 4.0, 0)]
+)
+def test_a_set_that_lets_the_scan_speak_asks_it_about_hippocampi_too(tmp_path, monkeypatch, strength, slices_mm, asked):
     calls, fits = [], []
     fit = _cascade.fit_appearance
 
@@ -127,9 +131,10 @@ def test_a_set_that_lets_the_scan_speak_asks_it_about_hippocampi_too(tmp_path, m
 
     monkeypatch.setattr(_cascade, "return_fluid", told)
     monkeypatch.setattr(_cascade, "fit_appearance", lambda *about: fits.append(1) or fit(*about))
-    Segmenter(a_set(tmp_path / "set", strength), mode="fast", device="cpu", quality=False).segment(scan())
+    volume = dataclasses.replace(scan((24, 26, 12)), affine=np.diag([1, 1, slices_mm, 1]))
+    Segmenter(a_set(tmp_path / "set", strength), mode="fast", device="cpu", quality=False).segment(volume)
     assert len(calls) == asked
-    assert len(fits) == 2 * asked  # what was corrected looks otherwise
+    assert len(fits) == (1 + asked if strength else 0)  # what was corrected looks otherwise
     if asked:
         (samples, grid, voxel), = calls
         assert samples[1:] == grid
