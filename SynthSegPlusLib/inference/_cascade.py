@@ -255,8 +255,10 @@ class Cascade:
             self._channels[:] = dense.argmax(axis=-1)
         else:
             self._note(slice(0, len(dense)), dense, sure)
-        fill_gaps(dense[self.conformed.inner], self.table, self.rules.gaps_mm, self.conformed.resolution_mm)
-        seen = self._look(dense) if self.rules.appearance else None
+        both = [one for one in (dense, sure) if one is not None]
+        for posteriors in both:
+            fill_gaps(posteriors[self.conformed.inner], self.table, self.rules.gaps_mm, self.conformed.resolution_mm)
+        seen = self._look(*both) if self.rules.appearance else None
         window = self.conformed.output_window(dense[..., 1:].sum(axis=-1) > min(threshold, _FOREGROUND))
         slabs = self.on_output(dense, window)
         if seen is not None:
@@ -271,10 +273,10 @@ class Cascade:
             self.stages.check()
             yield slice(number, number + 1), plane[None]
 
-    def _look(self, dense: np.ndarray) -> tuple[np.ndarray, Appearance | None]:
+    def _look(self, dense: np.ndarray, *others: np.ndarray) -> tuple[np.ndarray, Appearance | None]:
         """The scan on the output grid, and what the structures look like in it, as ``dense`` tells.
 
-        Where hippocampi look like fluid, ``dense`` is corrected first.
+        Where hippocampi look like fluid, ``dense`` and other posteriors like it are corrected first.
         """
         scan = self.conformed.scan_on_output()
         if self.options.ct:
@@ -284,10 +286,13 @@ class Cascade:
         strength = strength_in(self.rules.appearance, self.conformed.volume.spacing)
         samples = self.conformed.sampled_from_output(scan)
         found = fit_appearance(samples, dense, self.table, strength, voxel)
-        fine = float(np.max(self.conformed.volume.spacing)) <= THICKEST_MM
-        if found is not None and fine and return_fluid(found.normalised(samples), dense, self.table, voxel):
-            found = fit_appearance(samples, dense, self.table, strength, voxel)
-        return scan, found
+        self.stages.check()
+        if found is None or np.max(self.conformed.volume.spacing) > THICKEST_MM:
+            return scan, found
+        normalised = found.normalised(samples)
+        moved = [return_fluid(normalised, one, self.table, voxel) for one in (dense, *others)]
+        self.stages.check()
+        return scan, fit_appearance(samples, dense, self.table, strength, voxel) if moved[0] else found
 
     def _seen(
         self, scan: np.ndarray, found: Appearance | None, slabs: Slabs, window: Box, sure: np.ndarray | None = None

@@ -40,4 +40,4 @@ def closed(mask: np.ndarray, reach: float) -> np.ndarray:
     reached = distance_transform_edt(~np.pad(mask, room)) <= reach
     inside = distance_transform_edt(reached) > reach
     inner = (slice(room, -room),) * mask.ndim
-    return inside[inner] | mask
+    return inside[inner]

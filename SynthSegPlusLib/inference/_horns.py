@@ -29,12 +29,15 @@ _WEIGHT = 40.0  # samples that the ventricles' count as when the horns' fluid is
 _REACH_MM = 2.0  # of the Gaussian over which evidence is gathered
 _AROUND_MM = 6.0  # how far the fluid may be that it is (two standard deviations)
 _CLEAR = 3.0  # standard deviations at which a sample and what is around it are heard alike
-_PLAIN = 0.3  # of a voxel must plainly be fluid: its border lies where the networks had it otherwise
+_PLAIN = 0.3  # share of a voxel by which hippocampus and fluid together are too much; less is left to the networks
+_TRACE = 1e-6
+_BELIEVED = (-0.5, 1.5)  # normalised intensities; beyond lie metal and broken voxels
 _LEAST_STD = 0.02  # of normalised intensities
 
 
 def return_fluid(intensities: np.ndarray, posteriors: np.ndarray, table: LabelTable, voxel_mm: float) -> bool:
-    """Move posteriors of hippocampi to the fluid that is nearest, in place, where the scan shows fluid; whether it did.
+    """Move posteriors of hippocampi to the fluid that is nearest, in place, where the scan shows fluid; whether it
+    moved more than a voxel of one side.
 
     intensities: float32 [n, X, Y, Z], n samples of the scan in each voxel, without bias field, the brain's range being
     0 to 1. posteriors: float32 [X, Y, Z, C] of the channels of ``table`` on a grid of ``voxel_mm``. The fluid is the
@@ -46,7 +49,7 @@ def return_fluid(intensities: np.ndarray, posteriors: np.ndarray, table: LabelTa
     moved = False
     for side in zip(HIPPOCAMPI, HORNS, VENTRICLES, strict=True):
         own, horn, ventricle = table.channels(side)
-        box = _box(posteriors[..., own] > 1 - _SURE, round(3 * _AROUND_MM / voxel_mm))
+        box = _box(posteriors[..., own] > _PLAIN, round(3 * _AROUND_MM / voxel_mm))
         if box is None:
             continue
         part = posteriors[box]
@@ -65,9 +68,9 @@ def return_fluid(intensities: np.ndarray, posteriors: np.ndarray, table: LabelTa
 
 
 def _share(one: np.ndarray, other: np.ndarray, sigma: float) -> np.ndarray:
-    """Of ``one`` in both, within a Gaussian of ``sigma`` voxels."""
+    """Of ``one`` in both, within a Gaussian of ``sigma`` voxels; all where there is hardly any of either."""
     near, else_near = gaussian_filter(one, sigma), gaussian_filter(other, sigma)
-    return near / np.maximum(near + else_near, 1e-6)
+    return (near + _TRACE) / (near + else_near + _TRACE)
 
 
 class _Looks:
@@ -113,7 +116,7 @@ def _looks(intensities: np.ndarray, posteriors: np.ndarray, table: LabelTable) -
         return intensities[:, sure].ravel()
 
     ventricles, amygdalae = samples(VENTRICLES), samples(AMYGDALAE)
-    mixed = samples(HIPPOCAMPI + AMYGDALAE + HORNS)
+    mixed = np.clip(samples(HIPPOCAMPI + AMYGDALAE + HORNS), *_BELIEVED)
     if min(len(ventricles), len(amygdalae)) < _FEWEST:
         return None
     middle, spread = _robust(ventricles)

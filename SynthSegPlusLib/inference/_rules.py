@@ -44,7 +44,8 @@ class Postprocessing:
         networks, trained apart, err less together than either does.
     appearance
         How much a voxel's own intensity says about its label, 0 to 1, where posteriors are brought from a coarser
-        working grid to 1 mm: the exponent of the likelihoods in a scan with voxels of 1 mm. The paper's is 0.
+        working grid to 1 mm: the exponent of the likelihoods in a scan with voxels of 1 mm. The paper's is 0. Where it
+        is above 0, fluid that the networks took for hippocampus also goes back to the fluid around.
     gaps_mm
         Background in gaps of the brain up to twice this wide becomes CSF, before posteriors are brought from a coarser
         working grid to 1 mm; 0, as in the paper, for none.

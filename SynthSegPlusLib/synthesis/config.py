@@ -120,6 +120,10 @@ class GeneratorConfig:
             raise OptionsError(f"The generator's resolution is {self.resolution} mm; it must be above 0.")
         if len(self.shape) != 3 or min(self.shape) < 8:
             raise OptionsError(f"The generator's shape is {self.shape}; give three sides of at least 8 voxels.")
+        if not 0 <= self.intensity.fluid_alike <= 1:
+            raise OptionsError(
+                f"The generator's intensity.fluid_alike is {self.intensity.fluid_alike}; give a correlation of 0 to 1."
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for TOML or JSON."""

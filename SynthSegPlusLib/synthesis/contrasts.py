@@ -61,7 +61,8 @@ CONTRASTS = tuple(_MEANS)
 
 
 def strayed(strays: np.ndarray, fluid_alike: float) -> np.ndarray:
-    """How far the mean of every generation label strays, of independent ``strays`` float64 [54]; a new array.
+    """How far the mean of every generation label strays, of ``strays`` float64 [54], each drawn alone but
+    for sides that are alike; a new array.
 
     The fluids follow the lateral ventricles', with a correlation of ``fluid_alike``; all stray as far as before.
     """

@@ -61,22 +61,51 @@ def test_a_shrunken_hippocampus_ends_where_the_scan_shows_it(fluid, noise):
     assert np.array_equal(posteriors[..., untouched], before[..., untouched])
 
 
+def test_a_horn_that_was_swallowed_whole_comes_back():
+    """With no fluid found anywhere near, fluid in a hippocampus is the horn's."""
+    seen, posteriors, _ = temporal_lobe("taken for hippocampus")
+    told = posteriors.argmax(axis=-1)
+    told[told == TABLE.channel(HORN)] = TABLE.channel(HIPPOCAMPUS)
+    posteriors = np.eye(len(TABLE), dtype=np.float32)[told]
+    assert return_fluid(seen, posteriors, TABLE, VOXEL)
+    assert volume(posteriors, HORN) > 10 * volume(posteriors, CSF)
+
+
 @pytest.mark.parametrize("noise", [0.02, 0.12])
 def test_a_hippocampus_that_was_found_keeps_its_volume(noise):
     seen, posteriors, _ = temporal_lobe("told apart", noise=noise)
     before = volume(posteriors, HIPPOCAMPUS)
+    assert _looks(seen, posteriors, TABLE) is not None
     return_fluid(seen, posteriors, TABLE, VOXEL)
     assert volume(posteriors, HIPPOCAMPUS) == pytest.approx(before, rel=0.04)
 
 
-def test_a_voxel_half_of_fluid_stays_half_hippocampus():
+def test_metal_in_a_hippocampus_does_not_hide_what_the_rest_looks_like():
+    seen, posteriors, labels = temporal_lobe("taken for hippocampus")
+    seen[:, 15, 12, 5] = 50.0
+    assert return_fluid(seen, posteriors, TABLE, VOXEL)
+    assert volume(posteriors, HIPPOCAMPUS) == pytest.approx((labels == HIPPOCAMPUS).sum(), rel=0.12)
+
+
+def test_both_sides_are_treated_alike():
+    seen, posteriors, _ = temporal_lobe("taken for hippocampus")
+    mirrored = np.ascontiguousarray(posteriors[..., TABLE.partners])
+    for each in (posteriors, mirrored):
+        assert return_fluid(seen, each, TABLE, VOXEL)
+    assert np.allclose(mirrored[..., TABLE.partners], posteriors)
+
+
+@pytest.mark.parametrize("share", [0.48, 0.7])
+def test_a_voxel_half_of_fluid_stays_half_hippocampus(share):
     """At borders posteriors are shares, and so is what intensities tell."""
     seen, posteriors, labels = temporal_lobe("told apart", noise=0.02)
     border = np.zeros(labels.shape, bool)
     border[12:20, 8:18, 8] = True
     seen[:, border] = (FLUID + TISSUE) / 2
-    posteriors[border, TABLE.channel(HORN)] = posteriors[border, TABLE.channel(HIPPOCAMPUS)] = 0.48
+    posteriors[border, TABLE.channel(HIPPOCAMPUS)] = share
+    posteriors[border, TABLE.channel(HORN)] = 0.96 - share
     before = posteriors.copy()
+    assert _looks(seen, posteriors, TABLE) is not None
     return_fluid(seen, posteriors, TABLE, VOXEL)
     assert np.allclose(posteriors[border], before[border], atol=0.02)
 
@@ -139,3 +168,25 @@ def test_a_set_that_lets_the_scan_speak_asks_it_about_hippocampi_too(tmp_path, m
         (samples, grid, voxel), = calls
         assert samples[1:] == grid
         assert voxel == 2.0
+
+
+def test_what_goes_back_is_in_the_result_and_not_in_what_r_sees(tmp_path, monkeypatch):
+    def swapped(samples, dense, table, voxel):
+        dense[...] = np.eye(len(table), dtype=np.float32)[table.channel(HORN)]
+        return True
+
+    models, seen = a_set(tmp_path / "set", 0.5), []
+    run = _cascade.Cascade.run
+
+    def running(cascade):
+        found = run(cascade)
+        seen.append(np.unique(found.channels))
+        return found
+
+    monkeypatch.setattr(_cascade.Cascade, "run", running)
+    plain = Segmenter(models, mode="fast", device="cpu", quality=False).segment(scan())
+    monkeypatch.setattr(_cascade, "return_fluid", swapped)
+    result = Segmenter(models, mode="fast", device="cpu", quality=False).segment(scan())
+    assert set(np.unique(result.labels.data)) == {HORN}
+    assert len(np.unique(plain.labels.data)) > 2
+    assert np.array_equal(*seen)

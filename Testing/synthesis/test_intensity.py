@@ -83,6 +83,9 @@ def test_the_fluid_of_the_ventricles_is_one_fluid():
     assert np.corrcoef(horn, csf)[0, 1] > 0.8
     assert abs(np.corrcoef(lateral, hippocampus)[0, 1]) < 0.06
     assert np.allclose(strays.std(axis=0), MEAN_SPREAD, rtol=0.06)
+    assert np.array_equal(strayed(strays[0], 0.0), strays[0])
+    with pytest.raises(OptionsError, match="fluid_alike is 1.2"):
+        generator_config({"intensity": {"fluid_alike": 1.2}})
 
 
 def test_a_drawn_contrast_has_fluid_of_one_mean_and_tissues_of_their_own():
