@@ -4,11 +4,13 @@ import dataclasses
 
 import numpy as np
 import pytest
+from scipy.ndimage import uniform_filter1d, zoom
 
 from SynthSegPlusLib.inference import Segmenter, _cascade
 from SynthSegPlusLib.inference._appearance import CSF
-from SynthSegPlusLib.inference._horns import LEAST_DISTANCE, _looks, return_fluid
+from SynthSegPlusLib.inference._horns import LEAST_DISTANCE, SMOOTHEST, _looks, return_fluid, smoothness
 from SynthSegPlusLib.labels import structures
+from SynthSegPlusLib.volume import Volume
 from Testing.inference.test_appearance import a_set
 from Testing.inference.tiny import scan
 
@@ -147,10 +149,10 @@ def test_labels_without_csf_know_the_horn():
     assert posteriors[..., table.channel(HIPPOCAMPUS)].sum() == pytest.approx((labels == HIPPOCAMPUS).sum(), rel=0.12)
 
 
-@pytest.mark.parametrize(
-    ("strength", "slices_mm", "asked"), [(0.0, 1.0, 0), (0.5, 1.0, 1), (0.5, 3.0, 1), (0.5, 4.0, 0)]
-)
-def test_a_set_that_lets_the_scan_speak_asks_it_about_hippocampi_too(tmp_path, monkeypatch, strength, slices_mm, asked):
+@pytest.mark.parametrize(("strength", "thickness", "asked"), [(0.0, 1, 0), (0.5, 1, 1), (0.5, 3, 1), (0.5, 8, 0)])
+def test_a_set_that_lets_the_scan_speak_asks_it_about_hippocampi_unless_slices_are_thick(
+    tmp_path, monkeypatch, strength, thickness, asked
+):
     calls, fits = [], []
     fit = _cascade.fit_appearance
 
@@ -160,14 +162,33 @@ def test_a_set_that_lets_the_scan_speak_asks_it_about_hippocampi_too(tmp_path, m
 
     monkeypatch.setattr(_cascade, "return_fluid", told)
     monkeypatch.setattr(_cascade, "fit_appearance", lambda *about: fits.append(1) or fit(*about))
-    volume = dataclasses.replace(scan((24, 26, 12)), affine=np.diag([1, 1, slices_mm, 1]))
+    volume = interpolated(scan((24, 26, 48)), thickness)
     Segmenter(a_set(tmp_path / "set", strength), mode="fast", device="cpu", quality=False).segment(volume)
     assert len(calls) == asked
     assert len(fits) == (1 + asked if strength else 0)  # what was corrected looks otherwise
     if asked:
-        (samples, grid, voxel), = calls
+        ((samples, grid, voxel),) = calls
         assert samples[1:] == grid
         assert voxel == 2.0
+
+
+def interpolated(volume, thickness):
+    """The scan as if its slices of so many voxels had been interpolated to one."""
+    if thickness == 1:
+        return volume
+    data = uniform_filter1d(volume.data.astype(np.float32), thickness, axis=2)[..., thickness // 2 :: thickness]
+    stored = zoom(data, (1, 1, volume.data.shape[2] / data.shape[2]), order=1)
+    return dataclasses.replace(volume, data=stored)
+
+
+def test_smoothness_tells_interpolated_slices_along_any_axis():
+    rng = np.random.default_rng(2)
+    sharp = rng.normal(100, 10, (40, 44, 48)).astype(np.float32)
+    assert smoothness(sharp) > 0.9
+    for axis in range(3):
+        turned = np.moveaxis(interpolated(Volume(sharp, np.eye(4), "noise"), 8).data, 2, axis)
+        assert smoothness(turned) < SMOOTHEST
+    assert smoothness(np.zeros((8, 8, 8), np.float32)) == 0.0
 
 
 def test_what_goes_back_is_in_the_result_and_not_in_what_r_sees(tmp_path, monkeypatch):
