@@ -162,7 +162,9 @@ def test_a_set_that_lets_the_scan_speak_asks_it_about_hippocampi_unless_slices_a
 
     monkeypatch.setattr(_cascade, "return_fluid", told)
     monkeypatch.setattr(_cascade, "fit_appearance", lambda *about: fits.append(1) or fit(*about))
-    volume = interpolated(scan((24, 26, 48)), thickness)
+    sharp = scan((24, 26, 48))
+    noise = np.random.default_rng(1).normal(0, 20, sharp.data.shape).astype(np.float32)
+    volume = interpolated(dataclasses.replace(sharp, data=sharp.data + noise), thickness)
     Segmenter(a_set(tmp_path / "set", strength), mode="fast", device="cpu", quality=False).segment(volume)
     assert len(calls) == asked
     assert len(fits) == (1 + asked if strength else 0)  # what was corrected looks otherwise
