@@ -15,7 +15,7 @@ ROLES = ("segmenter", "tissue", "denoiser", "structure", "parcellation", "qualit
 LOSSES = ("combined", "labelled", "dice", "wl2")
 OPTIMIZERS = ("adamw", "muon")
 BALANCED = ("segmenter", "tissue", "structure")
-_PRECISIONS = ("float32", "bfloat16", "float16")
+PRECISIONS = ("float32", "bfloat16", "float16")
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class TrainingConfig:
         _choice("role", self.role, ROLES)
         _choice("loss", self.loss, LOSSES)
         _choice("optimizer", self.optimizer, OPTIMIZERS)
-        _choice("precision", self.precision, _PRECISIONS)
+        _choice("precision", self.precision, PRECISIONS)
         _choice("schedule.shape", self.schedule.shape, ("cosine", "constant"))
         for name in ("steps", "log_every", "save_every", "pairs", "cell"):
             if getattr(self, name) < 1:
