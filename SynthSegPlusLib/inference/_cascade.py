@@ -12,7 +12,7 @@ import numpy as np
 from SynthSegPlusLib.contract import SegmentOptions
 from SynthSegPlusLib.inference._appearance import CERTAIN, Appearance, fit_appearance, strength_in
 from SynthSegPlusLib.inference._gaps import fill_gaps
-from SynthSegPlusLib.inference._horns import SMOOTHEST, return_fluid, smoothness
+from SynthSegPlusLib.inference._horns import LEAST_ROUGHNESS, relative_roughness, return_fluid
 from SynthSegPlusLib.inference._pool import NetworkPool
 from SynthSegPlusLib.inference._progress import Stages
 from SynthSegPlusLib.inference._smoothing import Slabs, smooth_slabs
@@ -287,7 +287,7 @@ class Cascade:
         samples = self.conformed.sampled_from_output(scan)
         found = fit_appearance(samples, dense, self.table, strength, voxel)
         self.stages.check()
-        if found is None or smoothness(scan) < SMOOTHEST:
+        if found is None or relative_roughness(scan) < LEAST_ROUGHNESS:
             return scan, found
         normalised = found.normalised(samples)
         moved = [return_fluid(normalised, one, self.table, voxel) for one in (dense, *others)]

@@ -18,10 +18,10 @@ VENTRICLES, HORNS, HIPPOCAMPI, AMYGDALAE = (4, 43), (5, 44), (17, 53), (18, 54)
 LEAST_DISTANCE = 1.5
 """Fluid and tissue must lie this many standard deviations apart: in a scan that does not show the border, the networks'
 knowledge of anatomy is all there is."""
-SMOOTHEST = 0.17
-"""Of thicker slices' voxels at a hippocampus most hold other things too, and are not asked. `smoothness` is 0.2 to 0.33
-in slices of 3 mm, at most 0.15 from 5 mm on, and above 0.85 where voxels are as deep as wide (28 synthetic, 10 real
-scans)."""
+LEAST_ROUGHNESS = 0.17
+"""Of thicker slices' voxels at a hippocampus most hold other things too, and are not asked. `relative_roughness` is 0.2
+to 0.33 in slices of 3 mm, at most 0.15 from 5 mm on, and above 0.85 where voxels are as deep as wide (20 synthetic, 10
+real scans)."""
 
 _SURE = 0.9  # posterior of voxels from which ventricles and tissue are learnt
 _FEWEST = 40  # samples, below which there is nothing to learn from
@@ -75,7 +75,7 @@ def _share(one: np.ndarray, other: np.ndarray, sigma: float) -> np.ndarray:
     return (near + _TRACE) / (near + else_near + _TRACE)
 
 
-def smoothness(scan: np.ndarray) -> float:
+def relative_roughness(scan: np.ndarray) -> float:
     """How rough a scan [X, Y, Z] is along its smoothest axis, over the middle one: far below 1 in interpolated slices.
 
     Roughness is the root mean square of second differences where the scan is brighter than its median. A scan's file

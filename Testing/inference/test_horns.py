@@ -8,7 +8,7 @@ from scipy.ndimage import uniform_filter1d, zoom
 
 from SynthSegPlusLib.inference import Segmenter, _cascade
 from SynthSegPlusLib.inference._appearance import CSF
-from SynthSegPlusLib.inference._horns import LEAST_DISTANCE, SMOOTHEST, _looks, return_fluid, smoothness
+from SynthSegPlusLib.inference._horns import LEAST_DISTANCE, LEAST_ROUGHNESS, _looks, relative_roughness, return_fluid
 from SynthSegPlusLib.labels import structures
 from SynthSegPlusLib.volume import Volume
 from Testing.inference.test_appearance import a_set
@@ -186,11 +186,11 @@ def interpolated(volume, thickness):
 def test_smoothness_tells_interpolated_slices_along_any_axis():
     rng = np.random.default_rng(2)
     sharp = rng.normal(100, 10, (40, 44, 48)).astype(np.float32)
-    assert smoothness(sharp) > 0.9
+    assert relative_roughness(sharp) > 0.9
     for axis in range(3):
         turned = np.moveaxis(interpolated(Volume(sharp, np.eye(4), "noise"), 8).data, 2, axis)
-        assert smoothness(turned) < SMOOTHEST
-    assert smoothness(np.zeros((8, 8, 8), np.float32)) == 0.0
+        assert relative_roughness(turned) < LEAST_ROUGHNESS
+    assert relative_roughness(np.zeros((8, 8, 8), np.float32)) == 0.0
 
 
 def test_what_goes_back_is_in_the_result_and_not_in_what_r_sees(tmp_path, monkeypatch):
