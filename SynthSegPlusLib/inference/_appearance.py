@@ -18,6 +18,8 @@ from scipy.ndimage import gaussian_filter
 from SynthSegPlusLib.labels import LabelTable
 
 CSF = 24
+LATERAL_VENTRICLE, HORN = 4, 5
+"""Left ones; the right ones look like them."""
 ITERATIONS = 5
 SEVERAL = 3
 """Gaussians of the background and of the CSF about the brain, each of which is more than one thing."""
@@ -29,6 +31,9 @@ ALIKE = 0.6
 """How alike the structures' spreads are taken to be, 0 to 1. A real scan's noise is the same everywhere; what spreads
 fluid more than white matter is mostly voxels that hold some of either, and taken for its own they would move its border
 outwards."""
+CORE = 2
+"""Voxels count for a structure's mean by its posterior to this power, beside what the mixture makes of them. At borders
+the networks may be wrong, and a thin structure is mostly border: fluid would come to look like what is around it."""
 RANGE = (0.5, 99.5)
 """Percentiles of the brain's intensities that become 0 and 1."""
 
@@ -111,18 +116,26 @@ def fit_appearance(
     mixture = _Mixture.start(seen, prior, *several)
     grid = _Grid(posteriors.shape[:3], inside, len(intensities), voxel_mm)
     bias = np.zeros(posteriors.shape[:3], np.float32)
+    # In every round the field also takes up how far the average voxel is from the inside of its structure, and the next
+    # means follow it. One round's share stays: by so much all voxels are read as nearer to the insides.
     for _ in range(ITERATIONS):
         shown = seen - grid.at(bias)
         shares = mixture.shares(shown, prior, strength)
-        mixture = mixture.refit(shown, shares)
+        mixture = mixture.refit(shown, shares, prior)
         bias = grid.smooth(*mixture.residual(seen, shares))
     factors = (mixture.likelihoods()[1] + _OUTLIER) ** strength
     return Appearance(factors[:, classes].astype(np.float32), bias, low, width)
 
 
 def appearance_classes(table: LabelTable) -> np.ndarray:
-    """Class of every channel, int [C]: a structure looks alike on both sides."""
-    return np.unique(np.minimum(np.arange(len(table)), table.partners), return_inverse=True)[1]
+    """Class of every channel, int [C]: a structure looks alike on both sides, and a lateral ventricle like its horn.
+
+    The two hold one fluid; a horn is so thin that its own voxels would not tell.
+    """
+    first = np.minimum(np.arange(len(table)), table.partners)
+    if LATERAL_VENTRICLE in table and HORN in table:
+        first[first == first[table.channel(HORN)]] = first[table.channel(LATERAL_VENTRICLE)]
+    return np.unique(first, return_inverse=True)[1]
 
 
 def _range_of(intensities: np.ndarray, posteriors: np.ndarray) -> tuple[float, float] | None:
@@ -194,19 +207,34 @@ class _Mixture:
             np.multiply(product[:, self.owner], part[levels], out=found[some])
         return found
 
-    def refit(self, shown: np.ndarray, shares: np.ndarray) -> _Mixture:
-        """Means, variances and weights of what each Gaussian has."""
+    def refit(self, shown: np.ndarray, shares: np.ndarray, prior: np.ndarray) -> _Mixture:
+        """Means, variances and weights of what each Gaussian has; means by where the ``prior`` is sure of its class."""
         total = shares.sum(axis=0, dtype=np.float64)
         some = total > 1e-6
         safe = np.where(some, total, 1.0)
         mean = np.where(some, shares.T @ shown / safe, self.mean)
         squares = np.maximum(shares.T @ shown**2 / safe - mean**2, 0.0)
+        mean = np.where(some, self._core_means(shown, shares, prior, mean), mean)
         variance = np.where(some, _variance(squares, total, self.prior_variance), self.variance)
         weight = self.weight.copy()
         for number in self.mixed:
             own = self.owner == number
             weight[own] = (total[own] + _PRIOR_WEIGHT) / (total[own] + _PRIOR_WEIGHT).sum()
         return replace(self, mean=mean, variance=self.more_alike(variance, total), weight=weight)
+
+    def _core_means(
+        self, shown: np.ndarray, shares: np.ndarray, prior: np.ndarray, otherwise: np.ndarray
+    ) -> np.ndarray:
+        """Means [n] in which voxels count by `CORE`; ``otherwise`` [n] for classes of several Gaussians, which have no
+        inside of their own, and where a class is nowhere.
+        """
+        sums, weights = np.zeros((2, len(self.owner)))
+        for some in _pieces(len(shown)):
+            counted = shares[some] * prior[some][:, self.owner] ** CORE
+            sums += shown[some] @ counted
+            weights += counted.sum(axis=0, dtype=np.float64)
+        has = ~np.isin(self.owner, self.mixed) & (weights > 1e-9)
+        return np.where(has, sums / np.where(has, weights, 1.0), otherwise)
 
     def more_alike(self, variance: np.ndarray, total: np.ndarray) -> np.ndarray:
         """Variances [n] drawn towards their mean (`ALIKE`, on a scale of ratios), weighted by the voxels ``total`` [n].

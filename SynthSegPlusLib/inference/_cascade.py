@@ -10,21 +10,16 @@ from typing import Any
 import numpy as np
 
 from SynthSegPlusLib.contract import SegmentOptions
-from SynthSegPlusLib.inference._appearance import CERTAIN, Appearance, fit_appearance, strength_in
-from SynthSegPlusLib.inference._gaps import fill_gaps
-from SynthSegPlusLib.inference._horns import LEAST_ROUGHNESS, relative_roughness, return_fluid
 from SynthSegPlusLib.inference._pool import NetworkPool
 from SynthSegPlusLib.inference._progress import Stages
 from SynthSegPlusLib.inference._smoothing import Slabs, smooth_slabs
-from SynthSegPlusLib.inference._soft import Box, SoftLabels
+from SynthSegPlusLib.inference._soft import SoftLabels
+from SynthSegPlusLib.inference._to_output import Coarse, WayToOutput, new_confidence
 from SynthSegPlusLib.inference.model_set import ModelSet
 from SynthSegPlusLib.inference.quality import RegionConfidence
 from SynthSegPlusLib.labels import LabelTable, structures
 from SynthSegPlusLib.networks import Inputs
-from SynthSegPlusLib.volume import CT_RANGE_HU, Conformed
-
-_FOREGROUND = 0.05
-"""Where posteriors are brought to 1 mm, voxels that are this surely background are left alone."""
+from SynthSegPlusLib.volume import Conformed
 
 LEAK = 1e-6
 """What is left of a posterior whose structure is not of the corrected tissue (modes s-d and s1-s2-d): it decides
@@ -84,8 +79,9 @@ class Cascade:
     def run(self) -> Segmented:
         """Run the mode; raises `Cancelled`, `ModelError` or `MemoryShortage`."""
         mode = self.options.mode
-        soft, corrected = self._single(mode) if mode in SINGLE else self._cascaded(mode)
+        found, corrected = self._single(mode) if mode in SINGLE else self._cascaded(mode)
         with self.stages.stage(POSTPROCESSING):
+            soft = self._to_output(found)
             self._postprocess(soft)
         confidence = None if self._confidence is None else self._confidence.scores()
         return Segmented(soft, self._channels, corrected, self._opinions, confidence)
@@ -97,7 +93,7 @@ class Cascade:
         with self.stages.stage(STAGE_TITLES["second opinion"]):
             return self._argmax("segmenter", Inputs(image=self.conformed.image))
 
-    def _single(self, mode: str) -> tuple[SoftLabels, np.ndarray | None]:
+    def _single(self, mode: str) -> tuple[SoftLabels | Coarse, np.ndarray | None]:
         role = self.model_set.segmenter_role(self.options.label_version)
         inputs, sigma = Inputs(image=self.conformed.image), self.rules.segmenter_sigma
         averages = mode == "default" and self.rules.flip != "none"
@@ -109,7 +105,7 @@ class Cascade:
             dense = self.pool.run(role, lambda net: self._dense(self._smoothed(net, inputs, sigma)))
         return self._correct(dense)
 
-    def _cascaded(self, mode: str) -> tuple[SoftLabels, np.ndarray | None]:
+    def _cascaded(self, mode: str) -> tuple[SoftLabels | Coarse, np.ndarray | None]:
         image, n_tissues = self.conformed.image, len(self.model_set.tissues)
         with self.stages.stage(STAGE_TITLES["tissue"]):
             groups = self._tissue_groups(n_tissues)
@@ -174,11 +170,11 @@ class Cascade:
         with self.stages.stage(STAGE_TITLES["denoiser"]):
             return self._argmax("denoiser", Inputs(groups=groups, n_groups=len(self.model_set.tissues)))
 
-    def _correct(self, dense: np.ndarray) -> tuple[SoftLabels, np.ndarray]:
+    def _correct(self, dense: np.ndarray) -> tuple[SoftLabels | Coarse, np.ndarray]:
         """Let D correct the tissues of finished posteriors (the comparators that append D)."""
         group_of = self.model_set.tissues.channels(self.table)
         corrected = self._denoise(group_of.astype(np.uint8)[dense.argmax(axis=-1)])
-        sure = None if self._new_confidence() is None else dense.copy()
+        sure = None if new_confidence(self.model_set, self.options) is None else dense.copy()
         for posteriors, groups in zip(dense, corrected, strict=True):
             posteriors[group_of != groups[..., None]] *= LEAK
             total = posteriors.sum(axis=-1, keepdims=True)
@@ -228,95 +224,36 @@ class Cascade:
     def _works_at_output(self) -> bool:
         return self.model_set.working_resolution_mm == 1
 
-    def _gather(self, role: str, slabs: Any) -> SoftLabels:
+    def _gather(self, role: str, slabs: Any) -> SoftLabels | Coarse:
         return self.pool.run(role, lambda net: self._collect(slabs(net)))
 
-    def _new_confidence(self) -> RegionConfidence | None:
-        """A count of what the posteriors expect, where the set's scores are made of it."""
-        rule = self.model_set.scoring(self.options.mode) if self.options.quality else None
-        asked = rule is not None and rule.confidence
-        return RegionConfidence(self.table, self.model_set.qc_regions) if asked else None
-
-    def _collect(self, slabs: Slabs, sure: np.ndarray | None = None) -> SoftLabels:
-        """Final posteriors of the slabs of the padded working grid.
+    def _collect(self, slabs: Slabs, sure: np.ndarray | None = None) -> SoftLabels | Coarse:
+        """Posteriors of the slabs of the padded working grid: final ones, or those of a coarser grid.
 
         sure: where D corrected them, how sure the network was before it was left no choice, float32 [X, Y, Z, C]; the
         confidence is made of this.
         """
-        self._confidence = self._new_confidence()  # a network whose device failed begins anew
-        threshold = self.rules.foreground_threshold
+        self._confidence = new_confidence(self.model_set, self.options)  # a network whose device failed begins anew
         if self._works_at_output:
             within = None if self._components_on_padded else self.conformed.inner
             shape = self.conformed.image.shape
             note = partial(self._note, sure=sure)
-            return SoftLabels.gather(slabs, shape, self.table, threshold, within, note)
+            return SoftLabels.gather(slabs, shape, self.table, self.rules.foreground_threshold, within, note)
         dense = self._dense(slabs)
         if self.rules.appearance:
             self._channels[:] = dense.argmax(axis=-1)
         else:
             self._note(slice(0, len(dense)), dense, sure)
-        both = [one for one in (dense, sure) if one is not None]
-        for posteriors in both:
-            fill_gaps(posteriors[self.conformed.inner], self.table, self.rules.gaps_mm, self.conformed.resolution_mm)
-        seen = self._look(*both) if self.rules.appearance else None
-        window = self.conformed.output_window(dense[..., 1:].sum(axis=-1) > min(threshold, _FOREGROUND))
-        slabs = self.on_output(dense, window)
-        if seen is not None:
-            slabs = self._seen(*seen, slabs, window, sure)
-        columns = window[1].start, window[2].start
-        return SoftLabels.gather(slabs, self.conformed.output_shape, self.table, threshold, columns=columns)
+        return Coarse(dense, sure)
 
-    def on_output(self, posteriors: np.ndarray, window: Box | None = None) -> Iterator[tuple[slice, np.ndarray]]:
-        """Posteriors [X, Y, Z, C] of a coarser working grid, on the output grid or a box of it, a plane at a time."""
-        first = 0 if window is None else window[0].start
-        for number, plane in enumerate(self.conformed.output_planes(posteriors, window), start=first):
-            self.stages.check()
-            yield slice(number, number + 1), plane[None]
-
-    def _look(self, dense: np.ndarray, *others: np.ndarray) -> tuple[np.ndarray, Appearance | None]:
-        """The scan on the output grid, and what the structures look like in it, as ``dense`` tells.
-
-        Where hippocampi look like fluid, ``dense`` and other posteriors like it are corrected first.
-        """
-        scan = self.conformed.scan_on_output()
-        if self.options.ct:
-            scan = np.clip(scan, *CT_RANGE_HU)
-        self.stages.check()
-        voxel = self.conformed.resolution_mm
-        strength = strength_in(self.rules.appearance, self.conformed.volume.spacing)
-        samples = self.conformed.sampled_from_output(scan)
-        found = fit_appearance(samples, dense, self.table, strength, voxel)
-        self.stages.check()
-        if found is None or relative_roughness(scan) < LEAST_ROUGHNESS:
-            return scan, found
-        normalised = found.normalised(samples)
-        moved = [return_fluid(normalised, one, self.table, voxel) for one in (dense, *others)]
-        self.stages.check()
-        return scan, fit_appearance(samples, dense, self.table, strength, voxel) if moved[0] else found
-
-    def _seen(
-        self, scan: np.ndarray, found: Appearance | None, slabs: Slabs, window: Box, sure: np.ndarray | None = None
-    ) -> Slabs:
-        """Slabs of a box of the output grid after what the intensities of ``scan`` say, read as ``found`` tells.
-
-        sure: as `_collect`.
-        """
-        bias = None if found is None else self.conformed.to_output(found.bias)
-        across = (slice(None), *window[1:])
-
-        def read(planes: slice, slab: np.ndarray) -> np.ndarray:
-            if found is None or bias is None:
-                return slab
-            return found.update(slab, scan[planes][across], bias[planes][across])
-
-        before = None if sure is None else self.on_output(sure, window)
-        for planes, slab in slabs:
-            slab = read(planes, slab)
-            if self._confidence is not None:
-                own = slab if before is None else read(*next(before))
-                inside = np.minimum(slab[..., 0], own[..., 0]) < CERTAIN
-                self._confidence.add(own[inside], slab[inside].argmax(axis=-1).astype(np.uint8))
-            yield planes, slab
+    def _to_output(self, found: SoftLabels | Coarse) -> SoftLabels:
+        """Final posteriors on the output grid."""
+        if isinstance(found, SoftLabels):
+            return found
+        way = WayToOutput(self.model_set, self.options, self.conformed, self.stages)
+        soft, confidence = way.bring(found)
+        self._confidence = confidence or self._confidence
+        return soft
 
     def _note(self, planes: slice, slab: np.ndarray, sure: np.ndarray | None = None) -> None:
         self._channels[planes] = slab.argmax(axis=-1)

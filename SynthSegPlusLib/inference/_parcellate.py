@@ -10,6 +10,7 @@ import numpy as np
 from SynthSegPlusLib.inference._cascade import STAGE_TITLES, Cascade, Segmented
 from SynthSegPlusLib.inference._parcels import ConditionalRule, Parcels, PublishedRule
 from SynthSegPlusLib.inference._smoothing import smooth_slabs
+from SynthSegPlusLib.inference._to_output import on_output
 from SynthSegPlusLib.labels import parcels
 from SynthSegPlusLib.networks import Inputs
 
@@ -49,7 +50,7 @@ def _conditional(found: Segmented, final: np.ndarray, sides: list[int]) -> MakeR
 def _join(cascade: Cascade, rule: PublishedRule | ConditionalRule, net: Any, mask: np.ndarray) -> Parcels:
     slabs = _posteriors(cascade, net, mask)
     if cascade.model_set.working_resolution_mm != 1:
-        slabs = cascade.on_output(np.concatenate([slab for _, slab in slabs]))
+        slabs = on_output(cascade.conformed, np.concatenate([slab for _, slab in slabs]), cascade.stages)
     rule.add(slabs)
     return rule.result()
 

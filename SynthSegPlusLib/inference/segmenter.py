@@ -147,6 +147,8 @@ class Segmenter:
         shares = dict(STAGE_SHARES)
         if mode == "default":
             shares["segmenter"] *= 2
+        if self.model_set.working_resolution_mm != 1:
+            shares[POSTPROCESSING] *= 5  # posteriors are brought to 1 mm
         ends = [role for role in roles if role in ("parcellation", "second opinion", "quality")]
         networks = [role for role in roles if role not in ends]
         names = {**STAGE_TITLES, PREPARING: PREPARING, POSTPROCESSING: POSTPROCESSING, FINISHING: FINISHING}

@@ -10,7 +10,7 @@ from SynthSegPlusLib.commands._engine import Choice
 from SynthSegPlusLib.commands.models import describe
 from SynthSegPlusLib.contract import SegmentOptions
 from SynthSegPlusLib.contract.errors import ModelError
-from SynthSegPlusLib.inference import ModelSet, Segmenter, _cascade
+from SynthSegPlusLib.inference import ModelSet, Segmenter, _cascade, _to_output
 from SynthSegPlusLib.inference._gaps import CSF, closed, fill_gaps
 from SynthSegPlusLib.labels import structures
 from Testing.inference.tiny import scan, write_tiny_set
@@ -108,7 +108,7 @@ def a_set(folder, gaps_mm, **about):
 @pytest.mark.parametrize("mode", ["fast", "default", "robust", "s-d", "s1-s2", "s1-s2-d"])
 def test_every_mode_of_a_set_that_asks_for_it_fills_gaps_before_1_mm(tmp_path, monkeypatch, mode):
     asked = []
-    monkeypatch.setattr(_cascade, "fill_gaps", lambda dense, *about: asked.append((dense.shape[:3], *about[1:])))
+    monkeypatch.setattr(_to_output, "fill_gaps", lambda dense, *about: asked.append((dense.shape[:3], *about[1:])))
     models = a_set(tmp_path / "set", 5.0, working_resolution_mm=2.0)
     result = Segmenter(models, mode=mode, device="cpu", quality=False).segment(scan())
     assert [about[1:] for about in asked] == [(5.0, 2.0)]
@@ -145,7 +145,7 @@ def test_what_is_filled_counts_to_the_intracranial_volume_and_what_the_networks_
 
 def test_padding_takes_no_part(tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(_cascade, "fill_gaps", lambda dense, *about: asked.append(dense.shape[:3]))
+    monkeypatch.setattr(_to_output, "fill_gaps", lambda dense, *about: asked.append(dense.shape[:3]))
     models = a_set(tmp_path / "set", 5.0, working_resolution_mm=2.0)
     result = Segmenter(models, mode="fast", device="cpu", quality=False).segment(scan((24, 26, 20)))
     assert asked == [(12, 14, 10)]

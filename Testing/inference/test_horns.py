@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import uniform_filter1d, zoom
 
-from SynthSegPlusLib.inference import Segmenter, _cascade
+from SynthSegPlusLib.inference import Segmenter, _cascade, _to_output
 from SynthSegPlusLib.inference._appearance import CSF
 from SynthSegPlusLib.inference._horns import LEAST_DISTANCE, LEAST_ROUGHNESS, _looks, relative_roughness, return_fluid
 from SynthSegPlusLib.labels import structures
@@ -154,14 +154,14 @@ def test_a_set_that_lets_the_scan_speak_asks_it_about_hippocampi_unless_slices_a
     tmp_path, monkeypatch, strength, thickness, asked
 ):
     calls, fits = [], []
-    fit = _cascade.fit_appearance
+    fit = _to_output.fit_appearance
 
     def told(samples, dense, table, voxel):
         calls.append((samples.shape, dense.shape[:3], voxel))
         return True
 
-    monkeypatch.setattr(_cascade, "return_fluid", told)
-    monkeypatch.setattr(_cascade, "fit_appearance", lambda *about: fits.append(1) or fit(*about))
+    monkeypatch.setattr(_to_output, "return_fluid", told)
+    monkeypatch.setattr(_to_output, "fit_appearance", lambda *about: fits.append(1) or fit(*about))
     sharp = scan((24, 26, 48))
     noise = np.random.default_rng(1).normal(0, 20, sharp.data.shape).astype(np.float32)
     volume = interpolated(dataclasses.replace(sharp, data=sharp.data + noise), thickness)
@@ -208,7 +208,7 @@ def test_what_goes_back_is_in_the_result_and_not_in_what_r_sees(tmp_path, monkey
 
     monkeypatch.setattr(_cascade.Cascade, "run", running)
     plain = Segmenter(models, mode="fast", device="cpu", quality=False).segment(scan())
-    monkeypatch.setattr(_cascade, "return_fluid", swapped)
+    monkeypatch.setattr(_to_output, "return_fluid", swapped)
     result = Segmenter(models, mode="fast", device="cpu", quality=False).segment(scan())
     assert set(np.unique(result.labels.data)) == {HORN}
     assert len(np.unique(plain.labels.data)) > 2
