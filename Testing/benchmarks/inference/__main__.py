@@ -5,6 +5,7 @@
     python3 dev.py bench inference --shape 90 110 100 --out DIR (smaller, to try it)
     python3 dev.py bench inference networks --help              (each network alone, and the plain models)
     python3 dev.py bench inference gpu --help                   (scan after scan in one process, networks kept)
+    python3 dev.py bench inference steps --help                 (the way from 2 mm to 1 mm, step by step)
 
 Every case is a process of its own (robust with parcels, quality and volumes, and fast; float32 and bfloat16) with the
 stand-in weights, on a head of 180 x 220 x 200 voxels (192 x 224 x 224 padded): the files and the machine kind of the
@@ -18,13 +19,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from Testing.benchmarks.inference import dice, gpu, networks, summary, whole
+from Testing.benchmarks.inference import dice, gpu, networks, steps, summary, whole
 
 RESULTS = Path(__file__).with_name("results")
 
 
 def main() -> int:
-    parts = {"networks": networks.main, "gpu": gpu.main}
+    parts = {"networks": networks.main, "gpu": gpu.main, "steps": steps.main}
     if sys.argv[1:2] and sys.argv[1] in parts:
         return parts[sys.argv[1]](sys.argv[2:])
     parser = argparse.ArgumentParser(prog="inference", description=__doc__.splitlines()[0])
