@@ -21,6 +21,7 @@ CSF = 24
 LATERAL_VENTRICLE, HORN = 4, 5
 """Left ones; the right ones look like them."""
 ITERATIONS = 5
+"""Rounds. They are not run to an end: see `Appearance.bias`."""
 SEVERAL = 3
 """Gaussians of the background and of the CSF about the brain, each of which is more than one thing."""
 FIELD_MM = 30.0
@@ -56,6 +57,10 @@ class Appearance:
     factors: float32 [levels, channels], likelihoods to the power of the strength. bias: what the bias field adds to
     normalised intensities, float32 [X, Y, Z] on the working grid. low, width: intensities (I - low) / width are
     normalised.
+
+    The field has a constant part: voxels differ from the insides of their structures on average, every round adds that
+    difference, and the means follow one round later. All voxels are thus read as moved by one round's difference, which
+    is mostly that of white matter's border.
     """
 
     factors: np.ndarray
@@ -64,7 +69,10 @@ class Appearance:
     width: float
 
     def normalised(self, intensities: np.ndarray) -> np.ndarray:
-        """Intensities float [n, X, Y, Z] of the working grid without the bias field, the brain's range being 0 to 1."""
+        """Intensities float [n, X, Y, Z] of the working grid without the bias field.
+
+        The brain's range is 0 to 1, but for the constant part of the field.
+        """
         return (intensities - self.low) / self.width - self.bias
 
     def update(self, posteriors: np.ndarray, intensities: np.ndarray, bias: np.ndarray) -> np.ndarray:
@@ -94,7 +102,9 @@ def strength_in(strength: float, spacing_mm: np.ndarray) -> float:
 def fit_appearance(
     intensities: np.ndarray, posteriors: np.ndarray, table: LabelTable, strength: float, voxel_mm: float
 ) -> Appearance | None:
-    """Fit by expectation and maximisation; None where there is no brain, or nothing to see in it.
+    """Fit by expectation and maximisation, with means of the insides (`CORE`).
+
+    None where there is no brain, or nothing to see in it.
 
     intensities: float32 [n, X, Y, Z], n samples of the scan in each voxel of the working grid. posteriors: float32
     [X, Y, Z, C] of the channels of ``table``, sides sharing their appearance. strength: exponent of the likelihoods,
@@ -116,8 +126,6 @@ def fit_appearance(
     mixture = _Mixture.start(seen, prior, *several)
     grid = _Grid(posteriors.shape[:3], inside, len(intensities), voxel_mm)
     bias = np.zeros(posteriors.shape[:3], np.float32)
-    # In every round the field also takes up how far the average voxel is from the inside of its structure, and the next
-    # means follow it. One round's share stays: by so much all voxels are read as nearer to the insides.
     for _ in range(ITERATIONS):
         shown = seen - grid.at(bias)
         shares = mixture.shares(shown, prior, strength)
@@ -212,9 +220,9 @@ class _Mixture:
         total = shares.sum(axis=0, dtype=np.float64)
         some = total > 1e-6
         safe = np.where(some, total, 1.0)
-        mean = np.where(some, shares.T @ shown / safe, self.mean)
-        squares = np.maximum(shares.T @ shown**2 / safe - mean**2, 0.0)
-        mean = np.where(some, self._core_means(shown, shares, prior, mean), mean)
+        plain = np.where(some, shares.T @ shown / safe, self.mean)
+        squares = np.maximum(shares.T @ shown**2 / safe - plain**2, 0.0)  # of all voxels: the border is a part of it
+        mean = np.where(some, self._core_means(shown, shares, prior, plain), plain)
         variance = np.where(some, _variance(squares, total, self.prior_variance), self.variance)
         weight = self.weight.copy()
         for number in self.mixed:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from SynthSegPlusLib.contract import SegmentOptions
+from SynthSegPlusLib.contract import MemoryShortage, SegmentOptions
 from SynthSegPlusLib.inference._pool import NetworkPool
 from SynthSegPlusLib.inference._progress import Stages
 from SynthSegPlusLib.inference._smoothing import Slabs, smooth_slabs
@@ -82,6 +82,7 @@ class Cascade:
         found, corrected = self._single(mode) if mode in SINGLE else self._cascaded(mode)
         with self.stages.stage(POSTPROCESSING):
             soft = self._to_output(found)
+            del found  # a coarser grid's posteriors are of no more use
             self._postprocess(soft)
         confidence = None if self._confidence is None else self._confidence.scores()
         return Segmented(soft, self._channels, corrected, self._opinions, confidence)
@@ -251,8 +252,14 @@ class Cascade:
         if isinstance(found, SoftLabels):
             return found
         way = WayToOutput(self.model_set, self.options, self.conformed, self.stages)
-        soft, confidence = way.bring(found)
-        self._confidence = confidence or self._confidence
+        try:
+            soft, confidence = way.bring(found)
+        except MemoryError as error:
+            raise MemoryShortage(
+                "The memory did not suffice to bring the posteriors to 1 mm; close other programs or choose a crop."
+            ) from error
+        if confidence is not None:
+            self._confidence = confidence
         return soft
 
     def _note(self, planes: slice, slab: np.ndarray, sure: np.ndarray | None = None) -> None:

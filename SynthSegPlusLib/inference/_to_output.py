@@ -47,9 +47,10 @@ class WayToOutput:
         self.table = structures(options.label_version)
 
     def bring(self, coarse: Coarse) -> tuple[SoftLabels, RegionConfidence | None]:
-        """Posteriors on the output grid, and the Dice that they expect where the scan's intensities had a say.
+        """Posteriors on the output grid, and the count of the Dice that they expect.
 
-        ``coarse`` is changed: gaps are filled, and fluid that was called hippocampus goes back.
+        The count is None where the scan's intensities have no say, or no score asks for it. ``coarse`` is changed: gaps
+        are filled, and fluid that was called hippocampus goes back.
         """
         both = [one for one in coarse if one is not None]
         for posteriors in both:

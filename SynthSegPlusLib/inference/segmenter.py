@@ -31,6 +31,9 @@ STAGE_SHARES = {
 }  # fmt: skip
 """Expected shares of the time, CPU seconds of the reference on a whole head at 1 mm."""
 
+TO_OUTPUT = 5
+"""So many times the share has the postprocessing that brings posteriors from a coarser grid to 1 mm."""
+
 
 class Segmenter:
     """Segments scans with one model set and one choice of options.
@@ -147,8 +150,8 @@ class Segmenter:
         shares = dict(STAGE_SHARES)
         if mode == "default":
             shares["segmenter"] *= 2
-        if self.model_set.working_resolution_mm != 1:
-            shares[POSTPROCESSING] *= 5  # posteriors are brought to 1 mm
+        if self.model_set.working_resolution_mm > 1:
+            shares[POSTPROCESSING] *= TO_OUTPUT
         ends = [role for role in roles if role in ("parcellation", "second opinion", "quality")]
         networks = [role for role in roles if role not in ends]
         names = {**STAGE_TITLES, PREPARING: PREPARING, POSTPROCESSING: POSTPROCESSING, FINISHING: FINISHING}

@@ -108,12 +108,13 @@ def test_s_is_averaged_with_its_mirror_image_as_the_cascade_is(tmp_path, flips):
     assert different < 1e-3 if flips else different > 0.01
 
 
-def test_confidence_begins_anew_with_a_network_that_does(tmp_path, monkeypatch):
-    models = a_set(tmp_path / "mean", 0.0, rule=RULE)
+@pytest.mark.parametrize("resolution", [1.0, 2.0])
+def test_confidence_begins_anew_with_a_network_that_does(tmp_path, monkeypatch, resolution):
+    models = a_set(tmp_path / "mean", 0.0, rule=RULE, working_resolution_mm=resolution)
     expected = Segmenter(models, mode="robust", device="cpu", quality=True).segment(scan()).record["quality_parts"]
     original, calls = Cascade._collect, []
 
-    def twice(cascade, slabs):
+    def twice(cascade, slabs, sure=None):
         """As after a device that failed midway: some slabs were counted already."""
         slabs = list(slabs)
         calls.append(len(slabs))

@@ -26,8 +26,6 @@ def test_it_measures_every_step_and_leaves_the_engine_as_it_was(tmp_path):
     found = json.loads((tmp_path / f"steps_{backend}.json").read_text(encoding="utf-8"))
     assert set(found["cpu_s"]) == {*steps.STEPS, steps.WHOLE, "S"}
     assert set(found["of_a_run_of_s"]) == {*steps.STEPS, steps.WHOLE}
-    parts = sum(found["cpu_s"][step] for step in steps.STEPS)
-    assert 0 < parts <= found["cpu_s"][steps.WHOLE] * 1.2 + 0.02
     assert set(found["peak_mb"]) == set(steps.STEPS)
     assert found["peak_mb"]["intensities"] > 0
     after = {name: getattr(_to_output, name) for name in steps.STEPS.values()}, _to_output.WayToOutput.bring
