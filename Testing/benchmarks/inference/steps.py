@@ -43,7 +43,7 @@ def main(words: list[str]) -> int:
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--backend", default="tensorflow")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=int, help="default: all")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("results"))
     args = parser.parse_args(words)
     report = measure(args)
