@@ -18,8 +18,8 @@ from scipy.ndimage import gaussian_filter
 from SynthSegPlusLib.labels import LabelTable
 
 CSF = 24
-LATERAL_VENTRICLE, HORN = 4, 5
-"""Left ones; the right ones look like them."""
+VENTRICLES, HORNS = (4, 43), (5, 44)
+"""Lateral ventricles and their inferior horns, left and right."""
 ITERATIONS = 5
 """Rounds. They are not run to an end: see `Appearance.bias`."""
 SEVERAL = 3
@@ -141,8 +141,8 @@ def appearance_classes(table: LabelTable) -> np.ndarray:
     The two hold one fluid; a horn is so thin that its own voxels would not tell.
     """
     first = np.minimum(np.arange(len(table)), table.partners)
-    if LATERAL_VENTRICLE in table and HORN in table:
-        first[first == first[table.channel(HORN)]] = first[table.channel(LATERAL_VENTRICLE)]
+    if all(label in table for label in VENTRICLES + HORNS):
+        first[table.channels(HORNS)] = first[table.channel(VENTRICLES[0])]
     return np.unique(first, return_inverse=True)[1]
 
 

@@ -11,10 +11,10 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 from scipy.special import expit
 
-from SynthSegPlusLib.inference._appearance import CSF
+from SynthSegPlusLib.inference._appearance import CSF, HORNS, VENTRICLES
 from SynthSegPlusLib.labels import LabelTable
 
-VENTRICLES, HORNS, HIPPOCAMPI, AMYGDALAE = (4, 43), (5, 44), (17, 53), (18, 54)
+HIPPOCAMPI, AMYGDALAE = (17, 53), (18, 54)
 LEAST_DISTANCE = 1.5
 """Fluid and tissue must lie this many standard deviations apart: in a scan that does not show the border, the networks'
 knowledge of anatomy is all there is."""
