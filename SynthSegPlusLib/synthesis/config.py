@@ -85,7 +85,11 @@ class Acquisition:
 
 @dataclass(frozen=True)
 class Anatomy:
-    """Probabilities and ranges of the morphology steps, and of removing the head or the CSF."""
+    """Probabilities and ranges of the morphology steps, and of removing the head or the CSF.
+
+    ``atrophy`` is the probability of a brain that has lost volume in many places at once, in the place of the steps for
+    ventricles, cortex and hippocampi: `SynthSegPlusLib.synthesis.draw.draw_atrophy`.
+    """
 
     ventricles: float = 0.0
     ventricles_mm: Range = (0.0, 4.0)
@@ -100,16 +104,22 @@ class Anatomy:
     amygdalae_volume: Range = (0.4, 1.2)  # likewise
     horns: float = 0.0
     horns_mm3: Range = (0.0, 2500.0)  # what an inferior lateral ventricle gains; likewise
+    atrophy: float = 0.0
     strip_skull: float = 0.0
     strip_csf: float = 0.0
 
 
 @dataclass(frozen=True)
 class GeneratorConfig:
-    """Everything that the generative model draws from. ``shape`` is in voxels of ``resolution`` mm."""
+    """Everything that the generative model draws from. ``shape`` is in voxels of ``resolution`` mm.
+
+    ``oversampling``: a scan is made on a grid this many times finer and brought to ``resolution`` as a real one is, so
+    that its voxels hold some of several structures (`SynthSegPlusLib.synthesis.reduction`).
+    """
 
     resolution: float = 1.0
     shape: tuple[int, int, int] = (160, 160, 160)
+    oversampling: int = 1
     deformation: Deformation = field(default_factory=Deformation)
     intensity: Intensity = field(default_factory=Intensity)
     acquisition: Acquisition = field(default_factory=Acquisition)
@@ -120,10 +130,25 @@ class GeneratorConfig:
             raise OptionsError(f"The generator's resolution is {self.resolution} mm; it must be above 0.")
         if len(self.shape) != 3 or min(self.shape) < 8:
             raise OptionsError(f"The generator's shape is {self.shape}; give three sides of at least 8 voxels.")
+        if self.oversampling < 1 or self.oversampling != int(self.oversampling):
+            raise OptionsError(
+                f"The generator's oversampling is {self.oversampling}; give a whole number of at least 1."
+            )
         if not 0 <= self.intensity.fluid_alike <= 1:
             raise OptionsError(
                 f"The generator's intensity.fluid_alike is {self.intensity.fluid_alike}; give a correlation of 0 to 1."
             )
+
+    @property
+    def fine_resolution(self) -> float:
+        """Voxel size (mm) of the grid on which a scan is made."""
+        return self.resolution / self.oversampling
+
+    @property
+    def fine_shape(self) -> tuple[int, int, int]:
+        """Voxels of the grid on which a scan is made."""
+        x, y, z = (side * self.oversampling for side in self.shape)
+        return x, y, z
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for TOML or JSON."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,16 +13,20 @@ from SynthSegPlusLib.synthesis.config import Acquisition, Anatomy, GeneratorConf
 from SynthSegPlusLib.synthesis.contrasts import MEAN_SPREAD, STD_RANGE, contrast_means, strayed
 from SynthSegPlusLib.synthesis.geometry import affine_matrix
 from SynthSegPlusLib.synthesis.label_maps import LabelMap, label_space
+from SynthSegPlusLib.synthesis.reduction import Reduction
 
 _MAX_SEED = 2**31 - 1
+STRAY = 0.15
+"""Standard deviation of a structure's own atrophy about that of the brain, in shares of its largest change."""
 
 
 @dataclass(frozen=True)
 class Draw:
-    """Parameters of one scan; lengths in mm or working voxels as named in the steps that use them.
+    """Parameters of one scan; lengths in mm or voxels of the grid it is made on, as named in the steps that use them.
 
     ``affine`` maps mm about the crop's centre to mm about ``centre`` (voxels of the label map). ``contrast`` names
-    the prior that was used, or is "random".
+    the prior that was used, or is "random". ``view`` is in voxels of the working grid. ``reduction``: how a finer grid
+    is brought to the working grid, and the seed of the places whose labels count; None where both are one.
     """
 
     seed: int
@@ -48,6 +53,7 @@ class Draw:
     noise_std: float
     view: tuple[tuple[int, ...], tuple[int, ...]] | None
     noise_seeds: tuple[int, int]
+    reduction: tuple[Reduction, int] | None = None
 
 
 def draw(config: GeneratorConfig, label_map: LabelMap, seed: int | list[int]) -> Draw:
@@ -78,16 +84,53 @@ def draw(config: GeneratorConfig, label_map: LabelMap, seed: int | list[int]) ->
         points = _control_points(extent, config.intensity.bias_spacing)
         bias = rng.normal(0, 1, points) * rng.uniform(0, config.intensity.bias_std)
     log_gamma = rng.normal(0, 1) * config.intensity.gamma_std
-    spacing, sigma = draw_resolution(rng, config.acquisition, config.resolution)
+    spacing, sigma = draw_resolution(rng, config.acquisition, config.fine_resolution)
     noise_std = _maybe(rng, config.acquisition.noise_probability, config.acquisition.noise)
     view = _draw_view(rng, config)
     noise_seeds = (int(rng.integers(_MAX_SEED)), int(rng.integers(_MAX_SEED)))
+    lost = draw_atrophy(anatomy, seed) or Atrophy(ventricles, cortex, draw_hippocampi(anatomy, seed))
     return Draw(
         seed if isinstance(seed, int) else seed[-1], affine, centre, elastic if elastic_std > 0 else None, flip,
-        ventricles, cortex, lesion_field, lesion_threshold, draw_hippocampi(anatomy, seed),
+        lost.ventricles_mm, lost.cortex_mm, lesion_field, lesion_threshold, lost.hippocampi,
         draw_amygdalae(anatomy, seed), draw_horns(anatomy, seed), strip_skull, strip_csf, contrast, means, stds, bias,
-        log_gamma, spacing, sigma, noise_std, view, noise_seeds,
+        log_gamma, spacing, sigma, noise_std, view, noise_seeds, draw_reduction(config, seed),
     )  # fmt: skip
+
+
+class Atrophy(NamedTuple):
+    """How far ventricles grow and the cortex thins (mm), and factors of the hippocampal volumes."""
+
+    ventricles_mm: float
+    cortex_mm: float
+    hippocampi: tuple[float, float]
+
+
+def draw_atrophy(config: Anatomy, seed: int | list[int]) -> Atrophy | None:
+    """What a brain has lost, or None where it has lost nothing together.
+
+    One severity, uniform in [0, 1], stands behind all of it: who has large ventricles has thin cortex and small
+    hippocampi as a rule. Each structure strays from the rule by `STRAY` of its largest change, either hippocampus by
+    itself.
+    """
+    rng = _stream(seed, 5)
+    if rng.random() >= config.atrophy:
+        return None
+    severity = rng.uniform()
+    ventricles, cortex, left, right = np.clip(severity + rng.normal(0, STRAY, 4), 0, 1)
+    least = config.hippocampi_volume[0]
+    return Atrophy(
+        float(ventricles * config.ventricles_mm[1]), float(cortex * config.cortex_mm[1]),
+        (float(1 - left * (1 - least)), float(1 - right * (1 - least))),
+    )  # fmt: skip
+
+
+def draw_reduction(config: GeneratorConfig, seed: int | list[int]) -> tuple[Reduction, int] | None:
+    """How the fine grid is brought to the working grid, and the seed of the places whose labels count; None: not."""
+    if config.oversampling == 1:
+        return None
+    rng = _stream(seed, 6)
+    x, y, z = (float(phase) for phase in rng.uniform(-0.5, 0.5, 3))
+    return Reduction(config.shape, config.oversampling, (x, y, z)), int(rng.integers(_MAX_SEED))
 
 
 def draw_hippocampi(config: Anatomy, seed: int | list[int]) -> tuple[float, float]:
@@ -108,15 +151,17 @@ def draw_horns(config: Anatomy, seed: int | list[int]) -> tuple[float, float]:
 def _both_sides(
     probability: float, limits: Range, otherwise: float, seed: int | list[int], stream: int
 ) -> tuple[float, float]:
-    """One value a side, the same in half of the scans.
-
-    Random numbers of their own: a scan drawn without this step is the same scan otherwise.
-    """
-    rng = np.random.default_rng([*np.atleast_1d(seed), stream])
+    """One value a side, the same in half of the scans."""
+    rng = _stream(seed, stream)
     if rng.random() >= probability:
         return otherwise, otherwise
     left, right = rng.uniform(*limits, 2)
     return float(left), float(left if rng.random() < 0.5 else right)
+
+
+def _stream(seed: int | list[int], number: int) -> np.random.Generator:
+    """Random numbers of one step alone: the other steps draw what they would draw without it."""
+    return np.random.default_rng([*np.atleast_1d(seed), number])
 
 
 def _maybe(rng: np.random.Generator, probability: float, limits: Range) -> float:
@@ -161,7 +206,7 @@ def draw_mixture(rng: np.random.Generator, config: Intensity) -> tuple[str, np.n
 def draw_resolution(
     rng: np.random.Generator, config: Acquisition, working: float
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Slice spacing (mm) and blur sigma (working voxels) of each axis."""
+    """Slice spacing (mm) and blur sigma (voxels of ``working`` mm, of the grid a scan is made on) of each axis."""
     finest = max(working, 1.0)
     spacing = np.full(3, finest)
     chance = rng.random()

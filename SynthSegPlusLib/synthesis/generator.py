@@ -29,6 +29,7 @@ from SynthSegPlusLib.synthesis.morphology import (
     thin_cortex,
     widen_horns,
 )
+from SynthSegPlusLib.synthesis.reduction import Reduction, take
 
 CEREBRAL_CORTEX = (3, 42)
 
@@ -93,7 +94,7 @@ class Generator:
         from keras import ops
 
         labels, parcels = self.deform(drawn, index)
-        voxel = self.config.resolution
+        voxel = self.config.fine_resolution
         labels = enlarge_ventricles(labels, drawn.ventricles_mm, voxel)
         labels = thin_cortex(labels, drawn.cortex_mm, voxel)
         if drawn.hippocampi != (1.0, 1.0):
@@ -106,6 +107,10 @@ class Generator:
             labels = add_lesions(labels, drawn.lesion_field, drawn.lesion_threshold, voxel)
         labels = strip(labels, drawn.strip_skull, drawn.strip_csf)
         image = self.synthesise(drawn, labels)
+        if drawn.reduction is not None:
+            image, labels, parcels = self._reduce(*drawn.reduction, image, labels, parcels)
+        if self.config.intensity.rescale_percentiles:
+            image = rescale_percentiles(image)
         if drawn.view is not None:
             seen = ops.convert_to_tensor(field_of_view_mask(self.config.shape, *drawn.view))
             image = ops.where(seen, image, 0.0)
@@ -115,10 +120,10 @@ class Generator:
         return Sample(image, labels, parcels, drawn)
 
     def deform(self, drawn: Draw, index: int) -> tuple[Any, Any]:
-        """Deformed and possibly flipped labels (int32 [x, y, z]), and parcels or None, on the working grid."""
+        """Deformed, possibly flipped labels (int32 [x, y, z]), and parcels or None, on the grid a scan is made on."""
         from keras import ops
 
-        shape, voxel = self.config.shape, self.config.resolution
+        shape, voxel = self.config.fine_shape, self.config.fine_resolution
         deformation = self.config.deformation
         middle = (np.array(shape, np.float32) - 1) / 2
         place = (voxel_grid(shape) - ops.convert_to_tensor(middle)) * voxel
@@ -138,24 +143,40 @@ class Generator:
         return labels, parcels
 
     def synthesise(self, drawn: Draw, labels: Any) -> Any:
-        """The image of a label map (int32 [x, y, z]): mixture, bias, rescaling, gamma, acquisition."""
-        intensity, shape = self.config.intensity, self.config.shape
+        """The image of a label map (int32 [x, y, z]): mixture, bias, rescaling, gamma, acquisition.
+
+        It is on the grid that a scan is made on.
+        """
+        intensity, shape = self.config.intensity, self.config.fine_shape
         image = gaussian_mixture(labels, drawn.means, drawn.stds, self._normal(drawn.noise_seeds[0]))
         if drawn.bias is not None:
             image = multiply_bias(image, drawn.bias)
         image = apply_gamma(rescale(image, intensity.clip), drawn.log_gamma)
         noise = self._normal(drawn.noise_seeds[1]) * drawn.noise_std if drawn.noise_std else None
-        image = acquire(image, drawn.spacing, drawn.sigma, self.config.resolution, noise)
+        image = acquire(image, drawn.spacing, drawn.sigma, self.config.fine_resolution, noise)
         assert tuple(image.shape) == tuple(shape)
-        return rescale_percentiles(image) if intensity.rescale_percentiles else image
+        return image
+
+    def _reduce(self, reduction: Reduction, seed: int, image: Any, *labels: Any) -> list[Any]:
+        """``image`` and ``labels`` (some may be None) of the fine grid on the working grid."""
+        places = reduction.places(self._uniform(seed, (*self.config.shape, 3)))
+        return [reduction.image(image), *take(labels, places)]
 
     def _normal(self, seed: int) -> Any:
         import keras
 
+        shape = self.config.fine_shape
         if self.noise == "numpy":
-            values = np.random.default_rng(seed).standard_normal(self.config.shape, dtype=np.float32)
+            values = np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
             return keras.ops.convert_to_tensor(values)
-        return keras.random.normal(self.config.shape, seed=seed, dtype="float32")
+        return keras.random.normal(shape, seed=seed, dtype="float32")
+
+    def _uniform(self, seed: int, shape: tuple[int, ...]) -> Any:
+        import keras
+
+        if self.noise == "numpy":
+            return keras.ops.convert_to_tensor(np.random.default_rng(seed).random(shape, dtype=np.float32))
+        return keras.random.uniform(shape, seed=seed, dtype="float32")
 
     def _tensor(self, index: int, what: str) -> Any:
         """A label map on the device, put there once."""

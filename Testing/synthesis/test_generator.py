@@ -108,7 +108,8 @@ import numpy as np
 from SynthSegPlusLib.synthesis import Generator, generator_config
 from Testing.synthesis.phantoms import numpy, phantom
 generator = Generator([phantom()], generator_config({"shape": (40, 40, 40)}), noise="numpy")
-samples = [generator.sample(seed) for seed in (1, 2, 3)]
+mixed = generator_config({"shape": (24, 24, 24), "resolution": 2.0, "oversampling": 2, "anatomy": {"atrophy": 1}})
+samples = [generator.sample(seed) for seed in (1, 2)] + [Generator([phantom()], mixed, noise="numpy").sample(3)]
 np.savez(r"%s", *[numpy(s.image) for s in samples], *[numpy(s.labels) for s in samples])
 """
 

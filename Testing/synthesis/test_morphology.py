@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from SynthSegPlusLib.synthesis.config import Anatomy
-from SynthSegPlusLib.synthesis.draw import draw_amygdalae, draw_hippocampi, draw_horns
+from SynthSegPlusLib.synthesis.config import Anatomy, generator_config
+from SynthSegPlusLib.synthesis.draw import draw, draw_amygdalae, draw_atrophy, draw_hippocampi, draw_horns
 from SynthSegPlusLib.synthesis.generator import flip_labels, strip
 from SynthSegPlusLib.synthesis.label_maps import label_space
 from SynthSegPlusLib.synthesis.morphology import (
@@ -178,6 +178,33 @@ def test_steps_of_two_sides_are_drawn_independently():
     happens = np.array([[draw_step(config, [3, k]) != (none, none) for draw_step, none in STEPS_OF_TWO_SIDES.values()]
                         for k in range(400)])  # fmt: skip
     assert np.abs(np.corrcoef(happens.T) - np.eye(3)).max() < 0.15
+
+
+def test_a_brain_loses_volume_in_many_places_at_once():
+    config = Anatomy(atrophy=0.5, ventricles_mm=(0.0, 4.0), cortex_mm=(-1.0, 1.0), hippocampi_volume=(0.45, 1.2))
+    drawn = [one for one in (draw_atrophy(config, [3, k]) for k in range(600)) if one is not None]
+    assert 250 < len(drawn) < 350
+    values = np.array([(one.ventricles_mm, one.cortex_mm, *one.hippocampi) for one in drawn])
+    assert (values.min(0) >= np.array([0, 0, 0.45, 0.45]) - 1e-9).all()
+    assert (values.max(0) <= (4, 1, 1, 1)).all()
+    together = np.corrcoef(values.T * np.array([[1], [1], [-1], [-1]]))
+    assert together.min() > 0.6
+    assert together[2, 3] < 0.99  # either side by itself
+    assert draw_atrophy(Anatomy(), [3, 1]) is None
+
+
+def test_a_brain_that_has_lost_volume_is_the_same_scan_otherwise():
+    plain, shrunken = (
+        draw(generator_config({"anatomy": {"atrophy": share, "hippocampi": 0, "ventricles": 0, "cortex": 0}}),
+             phantom(), 4)
+        for share in (0, 1)
+    )  # fmt: skip
+    assert plain.ventricles_mm == plain.cortex_mm == 0
+    assert plain.hippocampi == (1, 1)
+    assert shrunken.ventricles_mm > 0
+    assert max(shrunken.hippocampi) < 1
+    for name in ("affine", "means", "lesion_threshold", "sigma", "noise_seeds"):
+        assert np.array_equal(getattr(plain, name), getattr(shrunken, name))
 
 
 def test_lesions_lie_in_white_matter(labels):
