@@ -19,6 +19,8 @@ from SynthSegPlusLib.inference.quality import RegionConfidence
 from SynthSegPlusLib.labels import structures
 from SynthSegPlusLib.volume import CT_RANGE_HU, Conformed
 
+_LOOKED, _BROUGHT = 0.5, 0.9
+"""Shares of the stage's time when the scan was looked at, and when all planes are at 1 mm; the rest is not of here."""
 _FOREGROUND = 0.05
 """Where posteriors are brought to 1 mm, voxels that are this surely background are left alone."""
 
@@ -60,14 +62,24 @@ class WayToOutput:
         likely = coarse.posteriors[..., 1:].sum(axis=-1) > min(threshold, _FOREGROUND)
         window = self.conformed.output_window(likely)
         confidence = None
+        begin = 0.0
         if seen is None:
             slabs: Slabs = on_output(self.conformed, coarse.posteriors, self.stages, window)
         else:
             confidence = new_confidence(self.model_set, self.options)
             slabs = self._seen(*seen, coarse, window, confidence)
+            begin = _LOOKED
+        slabs = self._reported(slabs, window[0], begin)
         columns = window[1].start, window[2].start
         shape = self.conformed.output_shape
         return SoftLabels.gather(slabs, shape, self.table, threshold, columns=columns), confidence
+
+    def _reported(self, slabs: Slabs, planes: slice, begin: float) -> Slabs:
+        """``slabs`` of ``planes``, telling how much of the stage is done from ``begin`` on."""
+        self.stages.update(begin)
+        for done, slab in slabs:
+            yield done, slab
+            self.stages.update(begin + (_BROUGHT - begin) * (done.stop - planes.start) / (planes.stop - planes.start))
 
     def _look(self, dense: np.ndarray, *others: np.ndarray) -> tuple[np.ndarray, Appearance | None]:
         """The scan on the output grid, and what the structures look like in it, as ``dense`` tells.

@@ -24,6 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--contrast", choices=CONTRASTS, help="always this contrast (default: as the preset)")
     parser.add_argument("--resolution", type=float, default=1.0, help="voxel size in mm (default: 1)")
     parser.add_argument("--shape", type=int, nargs=3, default=None, help="size in voxels (default: 160 x 192 x 160 mm)")
+    parser.add_argument(
+        "--oversampling", type=int, default=1, help="make scans on a grid this many times finer and reduce them"
+    )
     parser.add_argument("--seed", type=int, default=1, help="first seed; one seed is one scan (default: 1)")
     parser.add_argument("--mosaic-only", action="store_true", help="write only the picture")
     parser.add_argument("--backend", choices=("tensorflow", "torch", "jax"))
@@ -42,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     from SynthSegPlusLib.synthesis.mosaic import mosaic
 
     shape = args.shape or [max(8, round(side / args.resolution)) for side in (160, 192, 160)]
-    values: dict[str, Any] = {"resolution": args.resolution, "shape": shape}
+    values: dict[str, Any] = {"resolution": args.resolution, "shape": shape, "oversampling": args.oversampling}
     if args.contrast:
         values["intensity"] = {"contrast": 1.0, "contrasts": [args.contrast]}
     config = generator_config(values, args.preset)

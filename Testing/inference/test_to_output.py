@@ -42,6 +42,19 @@ def test_the_way_to_1_mm_is_postprocessing_can_be_stopped_and_is_gone_once(tmp_p
     assert len(asked) == 1
 
 
+@pytest.mark.parametrize("strength", [0.0, 0.5])
+def test_the_way_to_1_mm_tells_how_far_it_is(tmp_path, strength):
+    told = []
+    segmenter = Segmenter(a_set(tmp_path / "set", strength), mode="fast", device="cpu")
+    segmenter.segment(scan(), progress=lambda name, *fractions: told.append((name, *fractions)))
+    own = [fraction for name, fraction, _ in told if name == "Postprocessing"]
+    assert own == sorted(own)
+    assert len([fraction for fraction in own if 0.5 < fraction < 0.9]) > 5
+    everything = [fraction for *_, fraction in told]
+    assert everything == sorted(everything)
+    assert everything[-1] == 1.0
+
+
 @pytest.mark.parametrize("crop", [None, (24, 40, 32)])
 @pytest.mark.parametrize("seed", range(6))
 def test_outside_the_window_nothing_is_found(crop, seed):
