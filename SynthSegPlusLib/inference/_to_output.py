@@ -20,7 +20,8 @@ from SynthSegPlusLib.labels import structures
 from SynthSegPlusLib.volume import CT_RANGE_HU, Conformed
 
 _LOOKED, _BROUGHT = 0.5, 0.9
-"""Shares of the stage's time when the scan was looked at, and when all planes are at 1 mm; the rest is not of here."""
+"""Shares of the stage's time when the scan was looked at, and when all planes are at 1 mm; the rest is for what comes
+after (components, normalising)."""
 _FOREGROUND = 0.05
 """Where posteriors are brought to 1 mm, voxels that are this surely background are left alone."""
 

@@ -66,9 +66,12 @@ class Intensity:
 class Acquisition:
     """Slice spacing and thickness, noise, and field of view.
 
-    With ``full`` probability the working resolution is kept, with ``isotropic`` all axes are drawn from
-    1..``max_isotropic`` (independently unless ``truly_isotropic``), otherwise one axis from 1..``max_anisotropic``.
-    ``noise`` is a range of standard deviations on the low-resolution grid of a scan in [0, 1].
+    With ``full`` probability the finest spacing is kept (1 mm, or that of a coarser grid on which the scan is made),
+    with ``isotropic`` all axes are drawn from 1..``max_isotropic`` (independently unless ``truly_isotropic``),
+    otherwise one axis from 1..``max_anisotropic``.
+    ``noise`` is a range of standard deviations on the low-resolution grid of a scan in [0, 1]. Like the spread of a
+    structure's intensities it is averaged where an oversampled scan is brought to the working grid: of a 1 mm scan a
+    quarter to a half is left at 2 mm.
     """
 
     full: float = 0.05
@@ -87,8 +90,8 @@ class Acquisition:
 class Anatomy:
     """Probabilities and ranges of the morphology steps, and of removing the head or the CSF.
 
-    ``atrophy`` is the probability of a brain that has lost volume in many places at once, in the place of the steps for
-    ventricles, cortex and hippocampi: `SynthSegPlusLib.synthesis.draw.draw_atrophy`.
+    ``atrophy`` is the probability of a brain that has lost volume in many places at once; in it the steps for
+    ventricles, cortex and hippocampi are not made for themselves: `SynthSegPlusLib.synthesis.draw.draw_atrophy`.
     """
 
     ventricles: float = 0.0
@@ -108,13 +111,27 @@ class Anatomy:
     strip_skull: float = 0.0
     strip_csf: float = 0.0
 
+    def __post_init__(self) -> None:
+        for name in ("ventricles", "cortex", "lesions", "hippocampi", "amygdalae", "horns", "atrophy", "strip_skull",
+                     "strip_csf"):  # fmt: skip
+            if not 0 <= getattr(self, name) <= 1:
+                raise OptionsError(f"The generator's anatomy.{name} is {getattr(self, name)}; give a share of 0 to 1.")
+        grows = self.ventricles_mm[1] < 0 or self.cortex_mm[1] < 0 or self.hippocampi_volume[0] > 1
+        if self.atrophy and grows:
+            raise OptionsError(
+                "The generator's anatomy.atrophy needs ventricles_mm and cortex_mm that reach to 0 or above and "
+                f"hippocampi_volume that begins at 1 or below, not {self.ventricles_mm}, {self.cortex_mm} and "
+                f"{self.hippocampi_volume}."
+            )
+
 
 @dataclass(frozen=True)
 class GeneratorConfig:
     """Everything that the generative model draws from. ``shape`` is in voxels of ``resolution`` mm.
 
-    ``oversampling``: a scan is made on a grid this many times finer and brought to ``resolution`` as a real one is, so
-    that its voxels hold some of several structures (`SynthSegPlusLib.synthesis.reduction`).
+    ``oversampling``, for grids coarser than 1 mm: a scan is made on a grid this many times finer and brought to
+    ``resolution`` as a real one is, so that its voxels hold some of several structures
+    (`SynthSegPlusLib.synthesis.reduction`). Time and memory of generation grow with its cube.
     """
 
     resolution: float = 1.0
@@ -130,7 +147,7 @@ class GeneratorConfig:
             raise OptionsError(f"The generator's resolution is {self.resolution} mm; it must be above 0.")
         if len(self.shape) != 3 or min(self.shape) < 8:
             raise OptionsError(f"The generator's shape is {self.shape}; give three sides of at least 8 voxels.")
-        if self.oversampling < 1 or self.oversampling != int(self.oversampling):
+        if type(self.oversampling) is not int or self.oversampling < 1:
             raise OptionsError(
                 f"The generator's oversampling is {self.oversampling}; give a whole number of at least 1."
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -43,17 +43,27 @@ class Sample:
     image
         float32 [x, y, z] in [0, 1], axes RAS, at the generator's resolution.
     labels
-        int32 [x, y, z]: positions in the generation table, 0 outside the field of view.
+        int32 [x, y, z]: positions in the generation table, 0 outside the field of view. Of an oversampled scan those of
+        a random place in each voxel, for a network to learn the shares from.
     parcels
-        None, or int32 [x, y, z]: parcel channel 1..68 inside the cerebral cortex, 0 elsewhere.
+        None, or int32 [x, y, z]: parcel channel 1..68 inside the cerebral cortex, 0 elsewhere, at the same places.
     drawn
         The parameters that made it.
+    central
+        int32 [x, y, z]: labels in the middle of each voxel.
     """
 
     image: Any
     labels: Any
     parcels: Any
     drawn: Draw
+    central: Any
+
+    def in_the_middle(self) -> Sample:
+        """The scan with the labels in the middle of its voxels, for what must not be speckled: inputs, and truths that
+        a segmentation is compared with. It has no parcels.
+        """
+        return replace(self, labels=self.central, parcels=None)
 
     def structures(self) -> Any:
         """Channels (int32) of the 33 structures."""
@@ -106,18 +116,18 @@ class Generator:
         if drawn.lesion_field is not None:
             labels = add_lesions(labels, drawn.lesion_field, drawn.lesion_threshold, voxel)
         labels = strip(labels, drawn.strip_skull, drawn.strip_csf)
-        image = self.synthesise(drawn, labels)
+        image, central = self.synthesise(drawn, labels), labels
         if drawn.reduction is not None:
-            image, labels, parcels = self._reduce(*drawn.reduction, image, labels, parcels)
+            image, labels, parcels, central = self._reduce(*drawn.reduction, image, labels, parcels)
         if self.config.intensity.rescale_percentiles:
             image = rescale_percentiles(image)
         if drawn.view is not None:
             seen = ops.convert_to_tensor(field_of_view_mask(self.config.shape, *drawn.view))
             image = ops.where(seen, image, 0.0)
-            labels = ops.where(seen, labels, 0)
+            labels, central = ops.where(seen, labels, 0), ops.where(seen, central, 0)
         if parcels is not None:
             parcels = _parcel_channels(parcels, labels)
-        return Sample(image, labels, parcels, drawn)
+        return Sample(image, labels, parcels, drawn, central)
 
     def deform(self, drawn: Draw, index: int) -> tuple[Any, Any]:
         """Deformed, possibly flipped labels (int32 [x, y, z]), and parcels or None, on the grid a scan is made on."""
@@ -157,10 +167,14 @@ class Generator:
         assert tuple(image.shape) == tuple(shape)
         return image
 
-    def _reduce(self, reduction: Reduction, seed: int, image: Any, *labels: Any) -> list[Any]:
-        """``image`` and ``labels`` (some may be None) of the fine grid on the working grid."""
-        places = reduction.places(self._uniform(seed, (*self.config.shape, 3)))
-        return [reduction.image(image), *take(labels, places)]
+    def _reduce(self, reduction: Reduction, seed: int, image: Any, labels: Any, parcels: Any) -> tuple[Any, ...]:
+        """Image, labels and parcels (or None) of the fine grid on the working grid, and labels in the middle."""
+        from keras import ops
+
+        shape = (*self.config.shape, 3)
+        places = reduction.places(self._uniform(seed, shape))
+        middle = reduction.places(ops.full(shape, 0.5, dtype="float32"))
+        return reduction.image(image), *take([labels, parcels], places), *take([labels], middle)
 
     def _normal(self, seed: int) -> Any:
         import keras

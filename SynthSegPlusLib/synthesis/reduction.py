@@ -1,7 +1,8 @@
-"""A scan that was made on a finer grid, brought to the working grid as the engine brings a real one there.
+"""A scan that was made on a finer grid, brought to a working grid coarser than 1 mm as the engine brings a real one.
 
 A voxel of the working grid then holds some of several structures, in the image and in the truth: its label is that of
 a random place in it, so that the mean over scans of what a network is told are the shares of the labels in a voxel.
+(Along thick slices the engine would interpolate alone; the Gaussian here is narrow against them.)
 """
 
 from __future__ import annotations
@@ -45,12 +46,13 @@ class Reduction(NamedTuple):
         linear = np.zeros((len(rows), size))
         linear[rows, low] = 1 - (places - low)
         linear[rows, low + 1] = places - low
-        return linear @ blur_matrix(size, PREFILTER * self.times)
+        matrix = linear @ blur_matrix(size, PREFILTER * self.times)
+        return matrix / matrix.sum(axis=1, keepdims=True)  # the blur alone would darken the grid's faces
 
     def places(self, uniform: Any) -> Any:
         """Numbers (int32 [x, y, z]) of one fine voxel in each working voxel, for a flattened fine volume.
 
-        ``uniform``: random numbers in [0, 1), float32 [x, y, z, 3].
+        ``uniform``: random numbers in [0, 1), float32 [x, y, z, 3]; 0.5 is the middle of the voxel.
         """
         from keras import ops
 

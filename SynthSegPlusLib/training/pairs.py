@@ -105,8 +105,8 @@ def _made_from(config: TrainingConfig, generator: Generator) -> dict[str, Any]:
 
 
 def ordinary_scans(generator: Generator) -> Generator:
-    """A generator of the same label maps, resolution and shape, with all else as the preset "fast" has it."""
-    same = {"resolution": generator.config.resolution, "shape": generator.config.shape}
+    """A generator of the same label maps on the same grids, with all else as the preset "fast" has it."""
+    same = {name: getattr(generator.config, name) for name in ("resolution", "shape", "oversampling")}
     return Generator(generator.maps, generator_config({"preset": ORDINARY, **same}), generator.noise)
 
 
@@ -118,7 +118,7 @@ def _pair(
         image = not_a_brain(seed, generator.config.shape)
         return cascade(image), np.zeros(image.shape, np.uint8)
     with generation():
-        sample = generator.sample(seed)
+        sample = generator.sample(seed).in_the_middle()
         truth = sample.tissues() if config.role == "denoiser" else sample.structures()
     return cascade(_numpy(sample.image)), _numpy(truth).astype(np.uint8)
 

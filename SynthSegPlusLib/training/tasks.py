@@ -140,7 +140,8 @@ class Structure(_Segmentation):
             seen = ops.convert_to_tensor(self.find(ops.convert_to_numpy(sample.image)).astype(np.int32))
         else:
             with generation():
-                seen = perturb_partition(one_hot(sample.tissues(), groups), [*seed, _PERTURBATION], self.voxel)
+                true = one_hot(sample.in_the_middle().tissues(), groups)
+                seen = perturb_partition(true, [*seed, _PERTURBATION], self.voxel)
         inputs = ops.concatenate([sample.image[..., None], one_hot(seen, groups)], -1)
         return inputs[None], sample.structures()[None]
 
@@ -161,7 +162,7 @@ class Parcellation(_Segmentation):
         from keras import ops
 
         sample = self._scan(seed)
-        cortex = lookup(np.isin(label_space().values, CEREBRAL_CORTEX), sample.labels)
+        cortex = lookup(np.isin(label_space().values, CEREBRAL_CORTEX), sample.central)
         with generation():
             perturbed = perturb_partition(one_hot(cortex, 2), [*seed, _PERTURBATION], self.voxel)
         inputs = ops.concatenate([sample.image[..., None], one_hot(perturbed, 2)], -1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from SynthSegPlusLib.contract.errors import OptionsError
 from SynthSegPlusLib.synthesis.config import Anatomy, generator_config
 from SynthSegPlusLib.synthesis.draw import draw, draw_amygdalae, draw_atrophy, draw_hippocampi, draw_horns
 from SynthSegPlusLib.synthesis.generator import flip_labels, strip
@@ -191,6 +192,15 @@ def test_a_brain_loses_volume_in_many_places_at_once():
     assert together.min() > 0.6
     assert together[2, 3] < 0.99  # either side by itself
     assert draw_atrophy(Anatomy(), [3, 1]) is None
+
+
+@pytest.mark.parametrize("wrong", [
+    {"atrophy": 1.5}, {"atrophy": -0.1}, {"lesions": 2}, {"atrophy": 0.1, "cortex_mm": [-1, -0.5]},
+    {"atrophy": 0.1, "hippocampi_volume": [1.1, 1.3]},
+])  # fmt: skip
+def test_shares_and_ranges_that_make_no_sense_are_refused(wrong):
+    with pytest.raises(OptionsError, match="anatomy"):
+        generator_config({"anatomy": wrong})
 
 
 def test_a_brain_that_has_lost_volume_is_the_same_scan_otherwise():

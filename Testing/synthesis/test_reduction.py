@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from SynthSegPlusLib.contract.errors import OptionsError
-from SynthSegPlusLib.labels import structures
-from SynthSegPlusLib.synthesis import Generator, generator_config, label_space
+from SynthSegPlusLib.synthesis import Generator, draw, generator_config, label_space
 from SynthSegPlusLib.synthesis.reduction import Reduction, take
 from SynthSegPlusLib.volume._centred import CentredGrid, resample
 from Testing.synthesis.phantoms import numpy, phantom, tensor
@@ -57,24 +59,65 @@ def test_labels_are_the_shares_of_a_voxel_on_average():
     ventricles = space.members(4, 43)
     fine = Generator([one], generator_config({**PLAIN, "shape": (40, 40, 40)})).sample(3)
     true = ventricles[numpy(fine.labels)].sum()
-    generator = Generator([one], generator_config(oversampled()))
+    generator = Generator([one], generator_config(oversampled()), noise="numpy")
     found = [8 * ventricles[numpy(generator.sample(seed).labels)].sum() for seed in range(40)]
     assert np.mean(found) == pytest.approx(true, rel=0.02)
     assert np.std(found) > 0  # another place in every scan
 
 
+def two_means(means: tuple[float, float], seed: int = 5) -> tuple[Generator, object]:
+    """A generator of oversampled scans, and a draw in which white matter and all else have one intensity each."""
+    still = {"bias": 0, "gamma_std": 0, "rescale_percentiles": False, "clip": None}
+    generator = Generator([phantom()], generator_config(oversampled(intensity=still, deformation=STILL)), "numpy")
+    drawn = draw(generator.config, generator.maps[0], seed)
+    white = label_space().members(2, 41)
+    values = np.where(white, means[1], means[0])
+    return generator, replace(drawn, means=values, stds=np.zeros_like(values), sigma=(0, 0, 0), log_gamma=0.0)
+
+
 def test_a_voxel_of_two_structures_has_an_intensity_between_theirs():
-    still = {"std": [0, 0], "bias": 0, "gamma_std": 0, "rescale_percentiles": False, "contrast": 1.0}
-    plain = Generator([phantom()], generator_config({**oversampled(intensity=still), "oversampling": 1})).sample(5)
-    mixed = Generator([phantom()], generator_config(oversampled(intensity=still))).sample(5)
-    assert mixed.image.shape == plain.image.shape == (20, 20, 20)
-    assert mixed.drawn.contrast == plain.drawn.contrast
-    channel = structures("2.0").channel(2)
-    inside = numpy(mixed.structures()) == channel
-    assert inside.sum() > 300
-    values = numpy(mixed.image)
-    assert values[inside].std() > 0  # borders
-    assert len(np.unique(np.round(values, 3))) > 3 * len(np.unique(np.round(numpy(plain.image)[inside], 3)))
+    generator, drawn = two_means((0.0, 1.0))
+    sample = generator.apply(drawn, 0)
+    image, white = numpy(sample.image), label_space().members(2, 41)[numpy(sample.central)]
+    assert image.shape == (20, 20, 20)
+    between = (image > 0.1) & (image < 0.9)
+    inside = ndimage.binary_erosion(white, iterations=2)
+    outside = ~ndimage.binary_dilation(white, iterations=2)
+    assert between.sum() > 200
+    assert not (between & (inside | outside)).any()
+    assert np.allclose(image[inside], 1, atol=1e-3)
+    assert np.allclose(image[outside], 0, atol=1e-3)
+
+
+def test_image_and_labels_of_a_scan_lie_in_the_same_place():
+    """The mean of many labels is most like the image where neither is moved, and as much of white matter."""
+    generator, drawn = two_means((0.0, 1.0))
+    reduction, _ = drawn.reduction
+    white = label_space().members(2, 41)
+    for phase in ((0.0, 0.0, 0.0), (0.5, -0.5, 0.3)):
+        samples = [
+            generator.apply(replace(drawn, reduction=(reduction._replace(phase=phase), seed)), 0) for seed in range(30)
+        ]
+        shares = np.mean([white[numpy(one.labels)] for one in samples], axis=0)
+        image = numpy(samples[0].image)
+        errors = {
+            shift: np.abs(np.roll(shares, shift, axis=range(3)) - image).sum()
+            for shift in ((0, 0, 0), (1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1), (0, 0, -1))
+        }
+        assert min(errors, key=errors.get) == (0, 0, 0)
+        assert shares.sum() == pytest.approx(image.sum(), rel=0.02)
+        centres = np.array([ndimage.center_of_mass(one) for one in (shares, image)])
+        assert np.abs(centres[0] - centres[1]).max() < 0.05
+
+
+def test_labels_in_the_middle_are_not_speckled():
+    generator, drawn = two_means((0.0, 1.0))
+    one, two = (generator.apply(replace(drawn, reduction=(drawn.reduction[0], seed)), 0) for seed in (1, 2))
+    assert np.array_equal(numpy(one.central), numpy(two.central))
+    assert not np.array_equal(numpy(one.labels), numpy(two.labels))
+    middle = one.in_the_middle()
+    assert np.array_equal(numpy(middle.labels), numpy(one.central))
+    assert np.array_equal(numpy(middle.structures()), label_space().channel[numpy(one.central)])
 
 
 def test_everything_else_of_a_scan_is_drawn_as_without():
@@ -95,7 +138,12 @@ def test_parcels_are_taken_from_the_same_places_as_labels():
     assert np.array_equal(numpy(sample.parcels) > 0, cortex)
 
 
-@pytest.mark.parametrize("times", [0, 1.5, -2])
+def test_faces_of_the_grid_are_as_bright_as_its_middle():
+    flat = tensor(np.ones((16, 20, 24)))
+    assert np.allclose(numpy(Reduction((8, 10, 12), 2, (0.5, -0.5, 0.2)).image(flat)), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("times", [0, 1.5, 2.0, -2, "2", float("nan")])
 def test_oversampling_by_no_whole_number_is_refused(times):
     with pytest.raises(OptionsError, match="whole number"):
         generator_config({"oversampling": times})

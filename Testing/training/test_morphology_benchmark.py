@@ -12,7 +12,7 @@ from SynthSegPlusLib.labels import structures
 from SynthSegPlusLib.synthesis import generator_config
 from SynthSegPlusLib.training.command import load
 from Testing.benchmarks.morphology import __main__ as morphology
-from Testing.benchmarks.morphology.__main__ import CHANGES, changed, measure, row, without
+from Testing.benchmarks.morphology.__main__ import CHANGES, TOGETHER, changed, measure, row, trainings, without
 
 
 def base():
@@ -25,11 +25,14 @@ def anatomy(config):
 
 @pytest.mark.parametrize("step", sorted(CHANGES))
 def test_trainings_differ_in_the_step_that_is_left_out_alone(step):
-    full, less = without(base(), None, 50, 3), without(base(), step, 50, 3)
+    (_, more_out), (_, less_out) = (trainings(step)[which] for which in ("with", "without"))
+    full, less = without(base(), more_out, 50, 3), without(base(), less_out, 50, 3)
     assert dataclasses.replace(less, generator=full.generator) == full
     assert anatomy(full)[step] > 0
     assert {**anatomy(less), step: anatomy(full)[step]} == anatomy(full)
     assert anatomy(less)[step] == 0
+    assert step == TOGETHER or anatomy(full)[TOGETHER] == 0  # which would make the same change
+    assert all(anatomy(full)[other] > 0 for other in CHANGES if other != TOGETHER)
 
 
 @pytest.mark.parametrize("step", [None, *sorted(CHANGES)])

@@ -79,7 +79,7 @@ def config_of(planned: Planned) -> Any:
                         "crop_jitter": 0},
         "intensity": {**named, "fluid_alike": planned.fluid_alike, "bias_std": 0.3, "gamma_std": 0.2},
         "anatomy": {"ventricles": 0.3, "cortex": 0.3, "cortex_mm": [-0.7, 0.7], "lesions": 0, "hippocampi": 0,
-                    "amygdalae": 0, "horns": 0, "strip_skull": 0.5, "strip_csf": 0},
+                    "amygdalae": 0, "horns": 0, "atrophy": 0, "strip_skull": 0.5, "strip_csf": 0},
         "acquisition": {"noise": [0.01, 0.02], "noise_probability": 1.0, "partial_view": 0},
     })  # fmt: skip
 
@@ -98,7 +98,7 @@ def drawn_for(planned: Planned, generator: Generator) -> Draw:
 def with_anatomy_of(drawn: Draw, other: Draw) -> Draw:
     """``drawn`` with everything that decides the labels taken from ``other``."""
     same = ("affine", "centre", "elastic", "flip", "ventricles_mm", "cortex_mm", "lesion_field", "lesion_threshold",
-            "hippocampi", "amygdalae", "horns_mm3", "strip_skull", "strip_csf", "view")  # fmt: skip
+            "hippocampi", "amygdalae", "horns_mm3", "strip_skull", "strip_csf", "view", "reduction")  # fmt: skip
     return replace(drawn, **{name: getattr(other, name) for name in same})
 
 

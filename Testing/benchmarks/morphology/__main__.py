@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import csv
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,13 +30,14 @@ from Testing.benchmarks.recipes.learning import segmentations, train
 
 CHANGES: Mapping[str, tuple[int, ...]] = {
     "ventricles": (4, 43), "cortex": (3, 42), "hippocampi": (17, 53), "amygdalae": (18, 54), "horns": (5, 44),
-    "lesions": (2, 41),
+    "lesions": (2, 41), "atrophy": (4, 43, 3, 42, 17, 53),
 }  # fmt: skip
 """Steps by their entry in the generator's ``anatomy``, and the structures that each changes."""
+TOGETHER = "atrophy"
+"""The step that makes what others make for themselves. It is asked beside them, and they without it."""
 SHARE = 0.25
 """Of the scans, in which a step is made that the preset leaves off."""
 COLUMNS = ("step", "trained", "scans", "steps", "seed", "dice", "all_structures", "volume_r", "volume_bias")
-_TRAINED = ("with", "without")
 
 
 @dataclass(frozen=True)
@@ -49,11 +50,18 @@ class Found:
     true: list[float]
 
 
-def without(base: TrainingConfig, left_out: str | None, steps: int, seed: int) -> TrainingConfig:
-    """The configuration with every morphology step, those that its preset leaves off too, but for one or none."""
+def trainings(step: str) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """What is trained to ask for a step: "with" and "without" it, each a folder's name and the steps left out."""
+    if step == TOGETHER:
+        return {"with": (f"all_and_{step}", ()), "without": ("all", (step,))}
+    return {"with": ("all", (TOGETHER,)), "without": (f"without_{step}", (TOGETHER, step))}
+
+
+def without(base: TrainingConfig, left_out: Collection[str], steps: int, seed: int) -> TrainingConfig:
+    """The configuration with every morphology step, those that its preset leaves off too, but for some."""
     generator = dict(base.generator)
     steps_on = {step: getattr(generator_config(generator).anatomy, step) or SHARE for step in CHANGES}
-    generator["anatomy"] = {**generator.get("anatomy", {}), **steps_on, **({} if left_out is None else {left_out: 0.0})}
+    generator["anatomy"] = {**generator.get("anatomy", {}), **steps_on, **dict.fromkeys(left_out, 0.0)}
     return training_config({**base.to_dict(), "generator": generator, "steps": steps, "seed": seed, "balance": 0})
 
 
@@ -81,9 +89,9 @@ def main() -> int:
     base = load(args.config, "segmenter", args.models)
     rows = []
     for step in args.only:
-        for trained, left_out in zip(_TRAINED, (None, step), strict=True):
+        for trained, (folder, left_out) in trainings(step).items():
             config = without(base, left_out, args.steps, args.seed)
-            weights = train(config, args.labels, args.out / ("all" if left_out is None else f"without_{step}"))
+            weights = train(config, args.labels, args.out / folder)
             for scans, made in (("changed", step), ("as they are", None)):
                 found = measure(config, weights, args.labels, args.scans, step, made)
                 rows.append(row(step, trained, scans, config, found))

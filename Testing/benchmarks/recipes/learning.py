@@ -50,6 +50,6 @@ def segmentations(
     generator = make_generator(replace(config, maps=VALIDATION_MAPS, generator=settings), labels)
     for number in range(count):
         with generation():
-            sample = generator.sample([_VALIDATION_SEED, number])
+            sample = generator.sample([_VALIDATION_SEED, number]).in_the_middle()
         image = ops.convert_to_numpy(sample.image)
         yield network.argmax(Inputs(image)), ops.convert_to_numpy(sample.structures())
