@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--shape", type=int, nargs=3, default=None, help="size in voxels (default: 160 x 192 x 160 mm)")
     parser.add_argument(
         "--oversampling", type=int, default=1,
-        help="make scans on a grid this many times finer and reduce them: labels are those of a random place in the voxel",
+        help="make scans on a grid this many times finer and reduce them (labels: a random place of each voxel)",
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=1, help="first seed; one seed is one scan (default: 1)")
     parser.add_argument("--mosaic-only", action="store_true", help="write only the picture")
