@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import warnings
 import zlib
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,10 @@ def read_nifti(path: Path, frame: int = 0) -> Volume:
     raw = _raw_header(path)
     _check_header(raw, path.name)
     try:
-        image: Any = nib.load(path, mmap=False)
+        with warnings.catch_warnings():
+            # Extensions are not used; what nibabel says of odd ones would only worry.
+            warnings.filterwarnings("ignore", message="Extension size", category=UserWarning)
+            image: Any = nib.load(path, mmap=False)
         data = stored_numbers(image)
     except BROKEN as error:
         raise damaged(path, error) from error

@@ -1,6 +1,7 @@
 """Reading and writing: geometry survives, left stays left, files appear whole or not at all."""
 
 import os
+import struct
 import tracemalloc
 
 import nibabel as nib
@@ -203,3 +204,15 @@ def test_a_converted_header_contradicts_nothing(tmp_path):
     scan = Volume.read(tmp_path / "metres.nii")
     assert np.allclose(scan.stated_sizes, scan.spacing)
     assert conform(scan, "centred").output_shape == (40, 42, 126)
+
+
+def test_an_extension_of_an_odd_size_is_no_matter(tmp_path):
+    """Nothing is read from extensions; a warning would be an error here."""
+    image = nib.Nifti1Image(np.arange(8 * 8 * 8, dtype=np.float32).reshape(8, 8, 8), np.diag([1, 1, 1, 1]))
+    path = tmp_path / "odd.nii"
+    nib.save(image, path)
+    raw = bytearray(path.read_bytes())
+    raw[108:112] = struct.pack("<f", 376.0)  # where the voxels begin
+    extension = struct.pack("<ii", 24, 0) + bytes(16)  # 24 is no multiple of 16
+    path.write_bytes(raw[:348] + bytes([1, 0, 0, 0]) + extension + raw[352:])
+    assert np.array_equal(Volume.read(path).data, np.asarray(image.dataobj))
