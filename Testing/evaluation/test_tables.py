@@ -157,6 +157,24 @@ def test_a_table_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch
     with pytest.raises(OSError, match="no space"):
         write_table(path, ("a",), [{"a": "2"}])
     assert read_table(path) == [{"a": "1"}]
+    assert os.listdir(tmp_path) == ["t.csv"]
+
+
+def test_parts_that_begin_at_once_claim_one_folder(model_set, tmp_path, monkeypatch):
+    replace = os.replace
+
+    def later(partial, path):
+        """The other process claims the folder just before this one's file takes its place."""
+        monkeypatch.setattr(os, "replace", replace)
+        with monkeypatch.context() as other:
+            other.setattr(os, "getpid", lambda: 0)
+            claim(tmp_path, model_set)
+        replace(partial, path)
+
+    monkeypatch.setattr(os, "replace", later)
+    claim(tmp_path, model_set)
+    assert os.listdir(tmp_path) == ["run.json"]
+    claim(tmp_path, model_set)
 
 
 def test_numbers_of_another_model_set_are_not_mixed_in(model_set, tmp_path):

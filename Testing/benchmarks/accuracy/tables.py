@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from SynthSegPlusLib.contract.errors import OptionsError
 from SynthSegPlusLib.inference import ModelSet
@@ -65,12 +66,22 @@ def read_table(path: Path) -> Rows:
 
 def write_table(path: Path, columns: tuple[str, ...], rows: Iterable[dict[str, Any]]) -> None:
     """Write a CSV, complete or not at all."""
-    partial = path.with_suffix(".part")
-    with partial.open("w", newline="", encoding="utf-8") as file:
+    with _whole(path) as file:
         writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    os.replace(partial, path)
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[IO[str]]:
+    """A text file that takes its place when it is complete. Two parts that run side by side may write the same one."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with partial.open("w", newline="", encoding="utf-8") as file:
+            yield file
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def claim(out: Path, model_set: ModelSet) -> None:
@@ -92,6 +103,5 @@ def claim(out: Path, model_set: ModelSet) -> None:
                 f"for the results."
             )
         return
-    partial = path.with_suffix(".part")
-    partial.write_text(json.dumps(mine, indent=1) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    with _whole(path) as file:
+        file.write(json.dumps(mine, indent=1) + "\n")
