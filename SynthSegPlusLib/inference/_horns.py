@@ -32,6 +32,9 @@ _REACH_MM = 2.0  # of the Gaussian over which evidence is gathered
 _AROUND_MM = 6.0  # how far the fluid may be that it is (two standard deviations)
 _CLEAR = 3.0  # standard deviations at which a sample and what is around it are heard alike
 _PLAIN = 0.3  # share of a voxel by which hippocampus and fluid together are too much; less is left to the networks
+_MOST = 2 / 3
+"""Of a hippocampus that may be fluid. Even a badly shrunken one keeps more than the rest of what networks take for it,
+so where more looks like fluid, hippocampus and fluid happen to look alike."""
 _TRACE = 1e-6
 _BELIEVED = (-0.5, 1.5)  # normalised intensities; beyond lie metal and broken voxels
 _LEAST_STD = 0.02  # of normalised intensities
@@ -43,7 +46,8 @@ def return_fluid(intensities: np.ndarray, posteriors: np.ndarray, table: LabelTa
 
     intensities: float32 [n, X, Y, Z], n samples of the scan in each voxel, without bias field, the brain's range being
     0 to 1. posteriors: float32 [X, Y, Z, C] of the channels of ``table`` on a grid of ``voxel_mm``. The fluid is the
-    horn of the same side or the CSF about the brain, as much of either as there is nearby.
+    horn of the same side or the CSF about the brain, as much of either as there is nearby. A hippocampus that would
+    lose nearly all of itself stays as it is.
     """
     look = _looks(intensities, posteriors, table)
     if look is None:
@@ -58,6 +62,8 @@ def return_fluid(intensities: np.ndarray, posteriors: np.ndarray, table: LabelTa
         fluid = look.is_fluid(intensities[(slice(None), *box)], part[..., own] + part[..., horn], _REACH_MM / voxel_mm)
         excess = part[..., own] - (1 - fluid)  # a voxel half of fluid may be half hippocampus
         given = np.where(excess > _PLAIN, excess, 0)
+        if given.sum() > _MOST * part[..., own].sum():
+            continue
         part[..., own] -= given
         inner: np.ndarray | float = 1.0
         if CSF in table:

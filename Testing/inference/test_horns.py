@@ -73,6 +73,21 @@ def test_a_horn_that_was_swallowed_whole_comes_back():
     assert volume(posteriors, HORN) > 10 * volume(posteriors, CSF)
 
 
+def test_a_hippocampus_that_looks_like_fluid_altogether_is_left_alone():
+    """In a scan whose sides differ, one hippocampus may be as dark as fluid: it must not vanish."""
+    seen, posteriors, labels = temporal_lobe("told apart")
+    both = np.concatenate([seen, seen], axis=2)
+    width = labels.shape[1]
+    both[:, :, width:][:, labels == HIPPOCAMPUS] += FLUID - TISSUE
+    mirrored = np.concatenate([posteriors, posteriors[..., TABLE.partners]], axis=1)
+    assert _looks(both, mirrored, TABLE) is not None
+    before = mirrored.copy()
+    return_fluid(both, mirrored, TABLE, VOXEL)
+    right = TABLE.partners[TABLE.channel(HIPPOCAMPUS)]
+    assert before[..., right].sum() > 0
+    assert np.array_equal(mirrored[..., right], before[..., right])
+
+
 @pytest.mark.parametrize("noise", [0.02, 0.12])
 def test_a_hippocampus_that_was_found_keeps_its_volume(noise):
     seen, posteriors, _ = temporal_lobe("told apart", noise=noise)

@@ -59,7 +59,7 @@ def _figure(width: float, height: float, columns: int = 1, **keywords: Any) -> t
 
 def _write(path: Path, figure: Any) -> Path:
     partial = path.with_name(f".{path.stem}.part.png")
-    figure.savefig(partial, dpi=DPI)
+    figure.savefig(partial, dpi=DPI, bbox_inches="tight", pad_inches=0.1)
     os.replace(partial, path)
     return path
 
@@ -125,7 +125,7 @@ def _by_structure(rows: Rows) -> Any:
     axis.set_yticks(range(len(names)), names)
     axis.set(xlabel="Dice", title="Synthetic test scans by structure (left and right together)", xlim=(0, 1))
     axis.grid(visible=False, axis="y")
-    axis.legend(frameon=False, fontsize=9, loc="lower right", reverse=True)
+    axis.legend(frameon=False, fontsize=9, loc="upper left", reverse=True)
     return figure
 
 
