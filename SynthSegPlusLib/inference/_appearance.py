@@ -9,7 +9,7 @@ posteriors in the place of an atlas.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -35,6 +35,9 @@ outwards."""
 CORE = 2
 """Voxels count for a structure's mean by its posterior to this power, beside what the mixture makes of them. At borders
 the networks may be wrong, and a thin structure is mostly border: fluid would come to look like what is around it."""
+APART = 1.5
+"""Standard deviations between the insides of a structure on the two sides from which on it is taken to look different
+there. Sides look alike, but where one is diseased, or a scan is made so; real scans have at most 1.3 (12)."""
 RANGE = (0.5, 99.5)
 """Percentiles of the brain's intensities that become 0 and 1."""
 
@@ -42,6 +45,7 @@ _BACKGROUND = 0.99  # voxels that are this surely background have nothing to tel
 _PRIOR_VOXELS = 100.0  # a variance counts as if this many voxels of _PRIOR_SHARE of the variance of all had been seen
 _PRIOR_SHARE = 0.05
 _LEAST_VARIANCE = 4e-4
+_FEWEST = 20.0  # samples of the inside of each side, below which sides are not compared
 _PRIOR_WEIGHT = 10.0  # voxels that each of several Gaussians of one class counts as having
 _OUTLIER = 0.05  # density, per unit of intensity, of what no structure explains
 _LOWEST, _HIGHEST, _LEVELS = -0.75, 1.75, 1251  # normalised intensities of the table of likelihoods
@@ -113,37 +117,62 @@ def fit_appearance(
     scale = _range_of(intensities, posteriors)
     if scale is None:
         return None
-    low, width = scale
+    samples = _Samples(intensities, posteriors, *scale, voxel_mm)
     classes = appearance_classes(table)
-    told = posteriors.sum(axis=-1) > 0.5  # padding has no posteriors
-    inside = np.flatnonzero((posteriors[..., 0] < _BACKGROUND) & told)
-    of_class = np.eye(classes.max() + 1, dtype=np.float32)[classes]
-    prior = posteriors.reshape(-1, posteriors.shape[-1])[inside] @ of_class
-    prior = np.tile(prior, (len(intensities), 1))
-    seen = np.concatenate([(sample.reshape(-1)[inside] - low) / width for sample in intensities])
-    seen = np.clip(seen, *_BELIEVED)
+    mixture, bias = _fit(samples, classes, table, strength)
+    apart = _sides_apart(samples, bias, table)
+    if apart:
+        classes = appearance_classes(table, apart)
+        mixture, bias = _fit(samples, classes, table, strength)
+    factors = (mixture.likelihoods()[1] + _OUTLIER) ** strength
+    return Appearance(factors[:, classes].astype(np.float32), bias, *scale)
+
+
+def appearance_classes(table: LabelTable, apart: Collection[int] = ()) -> np.ndarray:
+    """Class of every channel, int [C]: a structure looks alike on both sides, and a lateral ventricle like its horn.
+
+    The two hold one fluid; a horn is so thin that its own voxels would not tell. apart: channels of structures that
+    look different on their two sides; each of them is a class of its own.
+    """
+    own = np.arange(len(table))
+    first = np.where(np.isin(own, list(apart)), own, np.minimum(own, table.partners))
+    if all(label in table for label in VENTRICLES + HORNS):
+        first[table.channels(HORNS)] = first[table.channels(VENTRICLES)]
+    return np.unique(first, return_inverse=True)[1]
+
+
+def _fit(
+    samples: _Samples, classes: np.ndarray, table: LabelTable, strength: float
+) -> tuple[_Mixture, np.ndarray]:
+    """The mixture of the classes [C], and the bias field float32 [X, Y, Z]."""
+    prior, seen, grid = samples.prior(classes), samples.seen, samples.grid
     several = (classes[0], classes[table.channel(CSF)]) if CSF in table else (classes[0],)
     mixture = _Mixture.start(seen, prior, *several)
-    grid = _Grid(posteriors.shape[:3], inside, len(intensities), voxel_mm)
-    bias = np.zeros(posteriors.shape[:3], np.float32)
+    bias = np.zeros(grid.shape, np.float32)
     for _ in range(ITERATIONS):
         shown = seen - grid.at(bias)
         shares = mixture.shares(shown, prior, strength)
         mixture = mixture.refit(shown, shares, prior)
         bias = grid.smooth(*mixture.residual(seen, shares))
-    factors = (mixture.likelihoods()[1] + _OUTLIER) ** strength
-    return Appearance(factors[:, classes].astype(np.float32), bias, low, width)
+    return mixture, bias
 
 
-def appearance_classes(table: LabelTable) -> np.ndarray:
-    """Class of every channel, int [C]: a structure looks alike on both sides, and a lateral ventricle like its horn.
-
-    The two hold one fluid; a horn is so thin that its own voxels would not tell.
-    """
-    first = np.minimum(np.arange(len(table)), table.partners)
-    if all(label in table for label in VENTRICLES + HORNS):
-        first[table.channels(HORNS)] = first[table.channel(VENTRICLES[0])]
-    return np.unique(first, return_inverse=True)[1]
+def _sides_apart(samples: _Samples, bias: np.ndarray, table: LabelTable) -> list[int]:
+    """Channels of the structures whose insides lie further from each other than `APART` on the two sides."""
+    shown = samples.seen - samples.grid.at(bias)
+    own = np.arange(len(table))
+    found = []
+    for channel in own[table.partners > own]:
+        pair = [int(channel), int(table.partners[channel])]
+        inside = samples.prior_of(pair) ** (1 + CORE)
+        weight = inside.sum(axis=0, dtype=np.float64)
+        if weight.min() < _FEWEST:
+            continue
+        mean = shown @ inside / weight
+        variance = np.maximum(shown**2 @ inside / weight - mean**2, _LEAST_VARIANCE)
+        if abs(mean[0] - mean[1]) > APART * np.sqrt(variance.mean()):
+            found += pair
+    return found
 
 
 def _range_of(intensities: np.ndarray, posteriors: np.ndarray) -> tuple[float, float] | None:
@@ -274,11 +303,37 @@ def _variance(squares: np.ndarray, count: np.ndarray, expected: float) -> np.nda
     return np.maximum(pooled, _LEAST_VARIANCE)
 
 
+class _Samples:
+    """The voxels of the working grid that have something to tell: normalised intensities ``seen`` [voxels], n samples
+    of each voxel one after the other, and the networks' posteriors there.
+    """
+
+    def __init__(
+        self, intensities: np.ndarray, posteriors: np.ndarray, low: float, width: float, voxel_mm: float
+    ) -> None:
+        told = posteriors.sum(axis=-1) > 0.5  # padding has no posteriors
+        inside = np.flatnonzero((posteriors[..., 0] < _BACKGROUND) & told)
+        seen = np.concatenate([(sample.reshape(-1)[inside] - low) / width for sample in intensities])
+        self.seen = np.clip(seen, *_BELIEVED)
+        self.grid = _Grid(posteriors.shape[:3], inside, len(intensities), voxel_mm)
+        self._posteriors = posteriors.reshape(-1, posteriors.shape[-1])[inside]
+        self._count = len(intensities)
+
+    def prior(self, classes: np.ndarray) -> np.ndarray:
+        """Posteriors of classes, float32 [voxels, classes]; ``classes`` [C] is the class of every channel."""
+        of_class = np.eye(classes.max() + 1, dtype=np.float32)[classes]
+        return np.tile(self._posteriors @ of_class, (self._count, 1))
+
+    def prior_of(self, channels: Sequence[int]) -> np.ndarray:
+        """Posteriors of channels, float32 [voxels, channels]."""
+        return np.tile(self._posteriors[:, channels], (self._count, 1))
+
+
 class _Grid:
     """Where the voxels of a fit lie: ``inside`` numbers them in a grid, ``samples`` times over."""
 
     def __init__(self, shape: tuple[int, ...], inside: np.ndarray, samples: int, voxel_mm: float) -> None:
-        self._shape, self._inside, self._samples = shape, inside, samples
+        self.shape, self._inside, self._samples = shape, inside, samples
         self._sigma = FIELD_MM / (voxel_mm * _BLOCK)
 
     def at(self, field: np.ndarray) -> np.ndarray:
@@ -289,15 +344,15 @@ class _Grid:
         """The smooth field float32 [X, Y, Z] nearest to differences, each as sure as it is; 0 far from all."""
         above, below = self._blurred(difference), self._blurred(sure)
         field = above / (below + 1e-3 * below.max() + np.finfo(np.float32).tiny)
-        for axis, side in enumerate(self._shape):
+        for axis, side in enumerate(self.shape):
             field = np.repeat(field, _BLOCK, axis=axis).take(np.arange(side), axis=axis)
         return field.astype(np.float32)
 
     def _blurred(self, values: np.ndarray) -> np.ndarray:
-        total = np.zeros([-(-side // _BLOCK) * _BLOCK for side in self._shape], np.float32)
-        whole = np.zeros(int(np.prod(self._shape)), np.float32)
+        total = np.zeros([-(-side // _BLOCK) * _BLOCK for side in self.shape], np.float32)
+        whole = np.zeros(int(np.prod(self.shape)), np.float32)
         whole[self._inside] = values.reshape(self._samples, -1).sum(axis=0)
-        total[tuple(slice(0, side) for side in self._shape)] = whole.reshape(self._shape)
+        total[tuple(slice(0, side) for side in self.shape)] = whole.reshape(self.shape)
         x, y, z = (side // _BLOCK for side in total.shape)
         blocks = total.reshape(x, _BLOCK, y, _BLOCK, z, _BLOCK).sum(axis=(1, 3, 5))
         return gaussian_filter(blocks, self._sigma, mode="constant", truncate=3.0)

@@ -248,6 +248,70 @@ def test_ventricles_and_their_horns_hold_one_fluid():
         assert sorted(set(classes)) == list(range(classes.max() + 1))
 
 
+# Sides that look different ---------------------------------------------------------------------------------------
+
+
+def two_sided() -> np.ndarray:
+    """`folded`, whose left half (x from the middle on) has the labels of the left side."""
+    channels = folded()
+    channels[: SIDE // 2] = TABLE.partners[channels[: SIDE // 2]]
+    return channels
+
+
+RIGHT_WHITE, RIGHT_CORTEX = TABLE.partners[[WHITE, CORTEX]]
+ONE_SIDED = {WHITE: 0.9, CORTEX: 0.6, FLUID: 0.2, RIGHT_WHITE: 0.55, RIGHT_CORTEX: 0.95}
+
+
+def test_sides_that_look_different_are_read_apart(monkeypatch):
+    channels = two_sided()
+    before, image = blurred(channels), painted(channels, ONE_SIDED)
+    _, apart = applied(image, before)
+    monkeypatch.setattr(_appearance, "APART", np.inf)
+    _, together = applied(image, before)
+    assert right(apart, channels) > 0.95
+    assert right(together, channels) < right(apart, channels) - 0.02
+
+
+def asked_of_sides(image, channels):
+    """Channels of structures that are taken to look different on their sides."""
+    told = blurred(channels, 0.7)
+    found = fit_appearance(image[None], told, TABLE, 1.0, 1.0)
+    samples = _appearance._Samples(image[None], told, found.low, found.width, 1.0)
+    return _appearance._sides_apart(samples, found.bias, TABLE)
+
+
+def test_only_what_differs_clearly_is_read_apart():
+    channels = two_sided()
+    pair = [CORTEX, RIGHT_CORTEX]
+    for bright, wanted in ((0.62, []), (0.75, pair)):
+        image = painted(channels, {**ONE_SIDED, RIGHT_WHITE: 0.9, RIGHT_CORTEX: bright}, 0.04)
+        assert asked_of_sides(image, channels) == wanted
+
+
+def test_sides_that_a_bias_field_makes_brighter_stay_together():
+    channels = two_sided()
+    alike = {WHITE: 0.9, CORTEX: 0.6, FLUID: 0.2, RIGHT_WHITE: 0.9, RIGHT_CORTEX: 0.6}
+    ramp = np.linspace(-0.1, 0.1, SIDE, dtype=np.float32)[:, None, None]
+    assert asked_of_sides(painted(channels, alike, 0.03) + ramp, channels) == []
+
+
+def test_a_side_of_which_hardly_anything_is_seen_is_not_compared():
+    channels = two_sided()
+    few = np.argwhere(channels == RIGHT_WHITE)[:8]
+    channels[channels == RIGHT_WHITE] = RIGHT_CORTEX
+    channels[tuple(few.T)] = RIGHT_WHITE
+    assert WHITE not in asked_of_sides(painted(channels, ONE_SIDED), channels)
+
+
+def test_a_horn_goes_with_the_ventricle_of_its_side():
+    ventricles, horns = TABLE.channels((4, 43)), TABLE.channels((5, 44))
+    classes = appearance_classes(TABLE, apart=ventricles)
+    assert classes[ventricles[0]] != classes[ventricles[1]]
+    assert np.array_equal(classes[horns], classes[ventricles])
+    assert len(np.unique(classes)) == len(np.unique(appearance_classes(TABLE))) + 1
+    assert np.array_equal(appearance_classes(TABLE, apart=horns), appearance_classes(TABLE))
+
+
 def test_where_nothing_can_be_seen_nothing_is_fitted():
     channels = folded()
     before = blurred(channels)
