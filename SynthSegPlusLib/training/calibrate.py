@@ -31,6 +31,8 @@ from SynthSegPlusLib.volume import Volume
 ASKED, ALONE = "robust", "fast"
 """The modes that are observed: one in which S is asked for a second opinion, and one in which it is not."""
 _PARTS = {ASKED: ("regressor", "agreement", "confidence"), ALONE: ("regressor", "confidence")}
+NOTHING = "nothing"
+"""The kind of scans that show no head. Scores are not fitted to them: they are rejected by far."""
 NUMBERS = ("regressor", "confidence", "agreement", "dice")
 COLUMNS = ("mode", "seed", "scan", "shown", "region", *NUMBERS)
 GOOD, BAD = 0.70, 0.60
@@ -40,7 +42,12 @@ CAUTIONS = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 MARGINS = tuple(number / 200 for number in range(61))
 """By how much `margin_for` may lower all scores."""
 FEWEST_SCANS = 10
-"""Four numbers a region cannot be told from fewer."""
+"""Four numbers cannot be told from fewer."""
+EXPECTED = "confidence"
+"""The part that is itself the Dice to be expected; without any result, it would be the score."""
+PRIOR_RESULTS = 200
+"""So many regions that bear this out are imagined beside those that were observed: the weights would otherwise follow
+the few results that are very bad."""
 _DIGITS = 4
 _WIDEST = 5.0  # as far as a model set's description may go
 
@@ -83,7 +90,7 @@ def observe(
     segmenters = [Segmenter(asked, mode=mode, quality=True, keep_networks=True, **machine) for mode in (ASKED, ALONE)]
     names = list(generators)
     for number in scans:
-        kind = "nothing" if number % NOT_A_BRAIN == NOT_A_BRAIN - 1 else names[number % len(names)]
+        kind = NOTHING if number % NOT_A_BRAIN == NOT_A_BRAIN - 1 else names[number % len(names)]
         image, truth = _scan(generators.get(kind) or generators[names[0]], kind, [seed, number])
         rows: list[Observed] = []
         try:
@@ -116,7 +123,7 @@ def _rows(
 def _scan(generator: Generator, kind: str, seed: list[int]) -> tuple[np.ndarray, np.ndarray]:
     from keras import ops
 
-    if kind == "nothing":
+    if kind == NOTHING:
         image = not_a_brain(seed, generator.config.shape)
         return image, np.zeros(image.shape, np.uint8)
     sample = generator.sample(seed)
@@ -137,62 +144,88 @@ def true_dice(labels: np.ndarray, truth: np.ndarray, table: LabelTable, regions:
 def fit(
     observed: Sequence[Observed], regions: Sequence[str], caution: float, margin: float = 0.0
 ) -> SecondOpinion:
-    """Least squares of the true Dice, region by region, lowered until a share ``caution`` of it is at least the score.
+    """How the parts of a score add up to the true Dice, lowered until a share ``caution`` of it is at least the score.
 
-    No part may count against the truth. What is no number, as R's score can be in 16 bits, is left out. ``margin``:
-    by how much all scores are lowered further (see `margin_for`). `OptionsError` where there are fewer than
-    `FEWEST_SCANS` scans.
+    One constant and one weight a part, the same for all regions: regions apart have too few bad results to learn from.
+    Least squares, of the scans that show a head; the confidence, which is itself the Dice that is to be expected,
+    counts in full, and the others not at all, as far as `PRIOR_RESULTS` go. No part may count against the truth. What
+    is no number, as R's score can be in 16 bits, is left out. ``margin``: by how much all scores are lowered further
+    (see `margin_for`). `OptionsError` where there are fewer than `FEWEST_SCANS` scans.
     """
-    own = [one for one in observed if one.mode == ASKED]
-    return SecondOpinion(*_cautious(own, regions, _PARTS[ASKED], caution, margin))
+    return SecondOpinion(*_cautious(observed, regions, ASKED, caution, margin))
 
 
 def fit_alone(
     observed: Sequence[Observed], regions: Sequence[str], caution: float, margin: float = 0.0
 ) -> Calibration:
     """The same without the agreement, for the modes in which S is not asked."""
-    own = [one for one in observed if one.mode == ALONE]
-    return Calibration(*_cautious(own, regions, _PARTS[ALONE], caution, margin))
+    return Calibration(*_cautious(observed, regions, ALONE, caution, margin))
 
 
 def _cautious(
-    observed: Sequence[Observed], regions: Sequence[str], names: Sequence[str], caution: float, margin: float
+    observed: Sequence[Observed], regions: Sequence[str], mode: str, caution: float, margin: float
 ) -> list[tuple[float, ...]]:
-    """A constant, which may be negative, and the weight of each named part: for each one number a region."""
-    found = []
-    for region in regions:
-        parts, true, _ = _of_region(observed, region, names)
-        _enough(len(true), region)
-        weights = _weights(parts, true)
-        lower = np.quantile(parts @ weights - true, caution) + margin
-        weights[0] = np.clip(weights[0] - lower, -_WIDEST, _WIDEST)
-        found.append(weights)
-    return [tuple(round(float(n), _DIGITS) for n in column) for column in np.transpose(found)]
+    """A constant, which may be negative, and the weight of each part: for each one number a region."""
+    results = _results(observed, regions, mode)
+    weights = _weights(results.parts[results.head], results.true[results.head], _PARTS[mode])
+    weights[0] -= _excess(results, weights, caution) + margin
+    weights[0] = np.clip(weights[0], -_WIDEST, _WIDEST)
+    return [(round(float(weight), _DIGITS),) * len(regions) for weight in weights]
 
 
-def _enough(count: int, region: str) -> None:
-    if count < FEWEST_SCANS:
+@dataclass(frozen=True)
+class _Results:
+    """What was observed in one mode, a row a region of a scan.
+
+    parts: 1 and the parts of a score [n, 1 + parts]; true: Dice [n]; scan: number of the scan [n]; head: whether it
+    shows a head [n].
+    """
+
+    parts: np.ndarray
+    true: np.ndarray
+    scan: np.ndarray
+    head: np.ndarray
+
+    def where(self, chosen: np.ndarray) -> _Results:
+        """The rows that are chosen, bool [n]."""
+        return _Results(self.parts[chosen], self.true[chosen], self.scan[chosen], self.head[chosen])
+
+
+def _results(observed: Sequence[Observed], regions: Sequence[str], mode: str) -> _Results:
+    own = [one for one in observed if one.mode == mode and one.region in regions and math.isfinite(one.regressor)]
+    numbers = {scan: number for number, scan in enumerate(sorted({(one.seed, one.scan) for one in own}))}
+    heads = {(one.seed, one.scan) for one in own if one.shown != NOTHING}
+    if len(numbers) < FEWEST_SCANS or not heads:
         raise OptionsError(
-            f"{count} scans were observed for the region {region!r}; calibrate with {FEWEST_SCANS} or more."
+            f"{len(numbers)} scans were observed in mode {mode!r}, {len(heads)} of them with a head; calibrate with "
+            f"{FEWEST_SCANS} or more."
         )
+    parts = np.array([[1.0, *(getattr(one, name) for name in _PARTS[mode])] for one in own])
+    scan = np.array([numbers[one.seed, one.scan] for one in own])
+    return _Results(parts, np.array([one.dice for one in own]), scan, np.array([one.shown != NOTHING for one in own]))
 
 
-def _of_region(
-    observed: Sequence[Observed], region: str, names: Sequence[str]
-) -> tuple[np.ndarray, np.ndarray, list[tuple[int, int]]]:
-    """(1 and the named parts [n, 1 + parts], true Dice [n], (seed, scan) [n]) of a region."""
-    own = [one for one in observed if one.region == region and math.isfinite(one.regressor)]
-    parts = np.array([[1.0, *(getattr(one, name) for name in names)] for one in own])
-    return parts, np.array([one.dice for one in own]), [(one.seed, one.scan) for one in own]
+def _weights(parts: np.ndarray, true: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """Least squares with a free constant, the first, and no other weight below 0.
 
-
-def _weights(parts: np.ndarray, true: np.ndarray) -> np.ndarray:
-    """Least squares with a free constant, the first, and no other weight below 0."""
+    What is expected of the weights counts as `PRIOR_RESULTS` results do that vary as these do.
+    """
     from scipy.optimize import lsq_linear
 
-    lowest = [-_WIDEST] + [0.0] * (parts.shape[1] - 1)
-    weights: np.ndarray = lsq_linear(parts, true, bounds=(lowest, [_WIDEST] * parts.shape[1])).x
-    return weights
+    middle, spread = parts[:, 1:].mean(axis=0), parts[:, 1:].std(axis=0)
+    expected = np.array([1.0 if name == EXPECTED else 0.0 for name in names])
+    trust = np.sqrt(PRIOR_RESULTS) * spread
+    rows = np.block([[np.ones((len(parts), 1)), parts[:, 1:] - middle], [np.zeros((len(names), 1)), np.diag(trust)]])
+    lowest = [-_WIDEST] + [0.0] * len(names)
+    highest = [_WIDEST] * (1 + len(names))
+    found: np.ndarray = lsq_linear(rows, np.concatenate([true, trust * expected]), bounds=(lowest, highest)).x
+    found[0] -= found[1:] @ middle
+    return found
+
+
+def _excess(results: _Results, weights: np.ndarray, caution: float | Sequence[float]) -> Any:
+    """By how much scores must be lowered for a share ``caution`` of the results on heads to reach theirs."""
+    return np.quantile((results.parts @ weights - results.true)[results.head], caution)
 
 
 @dataclass(frozen=True)
@@ -240,19 +273,14 @@ def _scores_of_others(
     observed: Sequence[Observed], regions: Sequence[str], mode: str, cautions: Sequence[float]
 ) -> tuple[np.ndarray, np.ndarray]:
     """(scores [n, cautions], true Dice [n]) of a mode's regions, each by a fit to the scans that are not its own."""
-    scores: list[np.ndarray] = []
-    dice: list[float] = []
-    own = [one for one in observed if one.mode == mode]
-    for region in regions:
-        parts, true, scans = _of_region(own, region, _PARTS[mode])
-        _enough(len(true), region)
-        for scan in sorted(set(scans)):
-            left = np.array([one == scan for one in scans])
-            weights = _weights(parts[~left], true[~left])
-            lower = np.quantile(parts[~left] @ weights - true[~left], cautions)
-            scores += list((parts[left] @ weights)[:, None] - lower)
-            dice += list(true[left])
-    return np.array(scores), np.array(dice)
+    results = _results(observed, regions, mode)
+    scores = np.empty((len(results.true), len(cautions)))
+    for scan in np.unique(results.scan):
+        left = results.scan == scan
+        others = results.where(~left)
+        weights = _weights(others.parts[others.head], others.true[others.head], _PARTS[mode])
+        scores[left] = (results.parts[left] @ weights)[:, None] - _excess(others, weights, cautions)
+    return scores, results.true
 
 
 def _shares(scores: np.ndarray, dice: np.ndarray, threshold: float) -> tuple[float, float]:

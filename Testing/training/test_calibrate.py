@@ -14,6 +14,7 @@ from SynthSegPlusLib.inference import ModelSet, Segmenter
 from SynthSegPlusLib.labels import qc_regions, structures
 from SynthSegPlusLib.networks import choose_backend
 from SynthSegPlusLib.synthesis import Generator, draw, generator_config
+from SynthSegPlusLib.training import calibrate
 from SynthSegPlusLib.training.calibrate import (
     CAUTIONS,
     Observed,
@@ -62,7 +63,12 @@ def observed(count, of=lambda r, c, a: 0.1 + 0.5 * r + 0.2 * c + 0.3 * a, mode="
     ]  # fmt: skip
 
 
-def test_a_linear_truth_is_found_again():
+@pytest.fixture
+def no_prior(monkeypatch):
+    monkeypatch.setattr(calibrate, "PRIOR_RESULTS", 0)
+
+
+def test_a_linear_truth_is_found_again(no_prior):
     found = fit(observed(20), REGIONS, 0.5)
     assert found.intercept == pytest.approx([0.1] * 10, abs=1e-3)
     assert found.regressor == pytest.approx([0.5] * 10, abs=1e-3)
@@ -70,7 +76,7 @@ def test_a_linear_truth_is_found_again():
     assert found.agreement == pytest.approx([0.3] * 10, abs=1e-3)
 
 
-def test_where_s_is_not_asked_the_scores_of_that_mode_are_fitted_without_it():
+def test_where_s_is_not_asked_the_scores_of_that_mode_are_fitted_without_it(no_prior):
     alone = observed(20, lambda r, c, a: 0.1 + 0.6 * r + 0.2 * c, mode="fast")
     found = fit_alone([*alone, *observed(20)], REGIONS, 0.5)
     assert found.intercept == pytest.approx([0.1] * 10, abs=1e-3)
@@ -79,30 +85,58 @@ def test_where_s_is_not_asked_the_scores_of_that_mode_are_fitted_without_it():
     assert fit([*alone, *observed(20)], REGIONS, 0.5) == fit(observed(20), REGIONS, 0.5)
 
 
-def test_no_part_counts_against_the_truth():
+def test_all_regions_share_one_constant_and_one_weight_a_part():
+    """Regions that differ by a constant, and one that follows no part at all."""
+    shift = {region: 0.01 * number for number, region in enumerate(REGIONS)}
+    seen = [dataclasses.replace(one, dice=0.5 if one.region == REGIONS[3] else one.dice + shift[one.region])
+            for one in observed(40)]  # fmt: skip
+    for part in dataclasses.astuple(fit(seen, REGIONS, 0.5)):
+        assert len(part) == 10
+        assert len(set(part)) == 1
+
+
+def test_few_results_hardly_move_what_the_confidence_expects():
+    """A truth that follows R alone: ten scans are half as many results as are imagined, six hundred are thirty times."""
+    few, many = (fit(observed(count, lambda r, c, a: r), REGIONS, 0.5) for count in (10, 600))
+    assert few.regressor[0] == pytest.approx(1 / 3, abs=0.05)
+    assert few.confidence[0] == pytest.approx(2 / 3, abs=0.05)
+    assert many.regressor[0] == pytest.approx(1, abs=0.05)
+    assert max(few.agreement[0], many.agreement[0]) < 0.1
+
+
+def test_scans_without_a_head_are_not_fitted_but_count_for_the_trade_off():
+    seen = observed(30, lambda r, c, a: c)
+    nothing = [dataclasses.replace(one, seed=2, shown="nothing", dice=0.0, confidence=0.9) for one in seen]
+    assert fit([*seen, *nothing], REGIONS, 0.5) == fit(seen, REGIONS, 0.5)
+    with_them, without = (tradeoffs(some, REGIONS, cautions=(0.5,))[0] for some in ([*seen, *nothing], seen))
+    assert without.rejected == pytest.approx(1, abs=0.01)
+    assert with_them.rejected < 0.7  # half of the bad ones are bright in confidence, and pass
+    assert with_them.accepted == pytest.approx(without.accepted, abs=0.01)
+    with pytest.raises(OptionsError, match="0 of them with a head"):
+        fit(nothing, REGIONS, 0.5)
+
+
+def test_no_part_counts_against_the_truth(no_prior):
     found = fit(observed(80, lambda r, c, a: 0.5 - 0.4 * r + 0.3 * a), REGIONS, 0.5)
     assert max(found.regressor) == 0
     assert min(found.agreement) > 0.1
 
 
-def test_a_cautious_score_is_reached_by_the_share_that_was_asked_for():
+def test_a_cautious_score_is_reached_by_the_share_that_was_asked_for(no_prior):
     noise = iter(np.random.default_rng(1).standard_normal(400 * len(REGIONS)))
     seen = observed(400, lambda r, c, a: 0.1 + 0.4 * r + 0.3 * a + 0.05 * next(noise))
     even, wary = fit(seen, REGIONS, 0.5), fit(seen, REGIONS, 0.9)
     # A normal distribution's 90 % quantile lies 1.28 of its widths from the middle.
     assert np.subtract(even.intercept, wary.intercept) == pytest.approx([1.28 * 0.05] * 10, abs=0.012)
     assert (even.regressor, even.agreement) == (wary.regressor, wary.agreement)
-    for number, region in enumerate(REGIONS):
-        own = [one for one in seen if one.region == region]
-        scores = [wary.intercept[number] + wary.regressor[number] * one.regressor
-                  + wary.confidence[number] * one.confidence + wary.agreement[number] * one.agreement
-                  for one in own]  # fmt: skip
-        reached = np.mean([one.dice >= score for one, score in zip(own, scores, strict=True)])
-        assert reached == pytest.approx(0.9, abs=0.01)
+    scores = [wary.intercept[0] + wary.regressor[0] * one.regressor + wary.confidence[0] * one.confidence
+              + wary.agreement[0] * one.agreement for one in seen]  # fmt: skip
+    reached = np.mean([one.dice >= score for one, score in zip(seen, scores, strict=True)])
+    assert reached == pytest.approx(0.9, abs=0.01)
     assert np.less(fit(seen, REGIONS, 0.75).intercept, even.intercept).all()
 
 
-def test_trade_offs_are_those_of_scans_that_the_fit_has_not_seen():
+def test_trade_offs_are_those_of_scans_that_the_fit_has_not_seen(no_prior):
     exact = tradeoffs(observed(60, lambda r, c, a: 0.1 + 0.5 * r + 0.3 * a), REGIONS, cautions=(0.5,))
     assert (exact[0].accepted, exact[0].rejected) == pytest.approx((1.0, 1.0), abs=0.01)
     noise = iter(np.random.default_rng(1).standard_normal(200 * len(REGIONS)))
