@@ -96,7 +96,7 @@ def test_all_regions_share_one_constant_and_one_weight_a_part():
 
 
 def test_few_results_hardly_move_what_the_confidence_expects():
-    """A truth that follows R alone: ten scans are half as many results as are imagined, six hundred are thirty times."""
+    """A truth that follows R alone; ten scans are half as many results as are imagined, six hundred thirty times."""
     few, many = (fit(observed(count, lambda r, c, a: r), REGIONS, 0.5) for count in (10, 600))
     assert few.regressor[0] == pytest.approx(1 / 3, abs=0.05)
     assert few.confidence[0] == pytest.approx(2 / 3, abs=0.05)
