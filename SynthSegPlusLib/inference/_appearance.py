@@ -37,7 +37,7 @@ CORE = 2
 the networks may be wrong, and a thin structure is mostly border: fluid would come to look like what is around it."""
 APART = 1.5
 """Standard deviations between the insides of a structure on the two sides from which on it is taken to look different
-there. Sides look alike, but where one is diseased, or a scan is made so; real scans have at most 1.3 (12)."""
+there. Sides look alike, but where one is diseased, or a scan is made so; five real scans have at most 1.3."""
 RANGE = (0.5, 99.5)
 """Percentiles of the brain's intensities that become 0 and 1."""
 
@@ -111,8 +111,9 @@ def fit_appearance(
     None where there is no brain, or nothing to see in it.
 
     intensities: float32 [n, X, Y, Z], n samples of the scan in each voxel of the working grid. posteriors: float32
-    [X, Y, Z, C] of the channels of ``table``, sides sharing their appearance. strength: exponent of the likelihoods,
-    above 0 and up to 1 (`strength_in`). voxel_mm: of the working grid.
+    [X, Y, Z, C] of the channels of ``table``, whose sides share their appearance; where some of them turn out to look
+    different, all is fitted a second time. strength: exponent of the likelihoods, above 0 and up to 1 (`strength_in`).
+    voxel_mm: of the working grid.
     """
     scale = _range_of(intensities, posteriors)
     if scale is None:
@@ -161,8 +162,9 @@ def _sides_apart(samples: _Samples, bias: np.ndarray, table: LabelTable) -> list
     """Channels of the structures whose insides lie further from each other than `APART` on the two sides."""
     shown = samples.seen - samples.grid.at(bias)
     own = np.arange(len(table))
-    found = []
-    for channel in own[table.partners > own]:
+    horns = table.channels(HORNS).tolist() if all(label in table for label in VENTRICLES + HORNS) else []
+    found: list[int] = []
+    for channel in own[(table.partners > own) & ~np.isin(own, horns)]:  # horns go with their ventricles
         pair = [int(channel), int(table.partners[channel])]
         inside = samples.prior_of(pair) ** (1 + CORE)
         weight = inside.sum(axis=0, dtype=np.float64)
@@ -316,17 +318,17 @@ class _Samples:
         seen = np.concatenate([(sample.reshape(-1)[inside] - low) / width for sample in intensities])
         self.seen = np.clip(seen, *_BELIEVED)
         self.grid = _Grid(posteriors.shape[:3], inside, len(intensities), voxel_mm)
-        self._posteriors = posteriors.reshape(-1, posteriors.shape[-1])[inside]
+        self._posteriors, self._inside = posteriors.reshape(-1, posteriors.shape[-1]), inside
         self._count = len(intensities)
 
     def prior(self, classes: np.ndarray) -> np.ndarray:
         """Posteriors of classes, float32 [voxels, classes]; ``classes`` [C] is the class of every channel."""
         of_class = np.eye(classes.max() + 1, dtype=np.float32)[classes]
-        return np.tile(self._posteriors @ of_class, (self._count, 1))
+        return np.tile(self._posteriors[self._inside] @ of_class, (self._count, 1))
 
     def prior_of(self, channels: Sequence[int]) -> np.ndarray:
         """Posteriors of channels, float32 [voxels, channels]."""
-        return np.tile(self._posteriors[:, channels], (self._count, 1))
+        return np.tile(self._posteriors[self._inside[:, None], np.asarray(channels)], (self._count, 1))
 
 
 class _Grid:

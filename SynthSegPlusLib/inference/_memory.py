@@ -25,8 +25,9 @@ APPEARANCE_BYTES = 12
 NATIVE_BYTES = 8
 """Bytes per voxel of the scan's own grid while it is brought to 1 mm for that (measured)."""
 
-FIT_BYTES = 500
-"""Bytes per voxel of the brain on the working grid, in which the appearance of the structures is fitted."""
+FIT_BYTES = 600
+"""Bytes per voxel of the brain on the working grid, in which the appearance of the structures is fitted (measured; 900
+where all sides look different, which is less than the network has left)."""
 
 
 def needed_memory(model_set: ModelSet, roles: tuple[str, ...], options: SegmentOptions, conformed: Conformed) -> int:

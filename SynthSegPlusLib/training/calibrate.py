@@ -32,7 +32,7 @@ ASKED, ALONE = "robust", "fast"
 """The modes that are observed: one in which S is asked for a second opinion, and one in which it is not."""
 _PARTS = {ASKED: ("regressor", "agreement", "confidence"), ALONE: ("regressor", "confidence")}
 NOTHING = "nothing"
-"""The kind of scans that show no head. Scores are not fitted to them: they are rejected by far."""
+"""The kind of scans that show no head. Scores are not fitted to them, whose true Dice of 0 no sum would meet."""
 NUMBERS = ("regressor", "confidence", "agreement", "dice")
 COLUMNS = ("mode", "seed", "scan", "shown", "region", *NUMBERS)
 GOOD, BAD = 0.70, 0.60
@@ -43,6 +43,8 @@ MARGINS = tuple(number / 200 for number in range(61))
 """By how much `margin_for` may lower all scores."""
 FEWEST_SCANS = 10
 """Four numbers cannot be told from fewer."""
+FEWEST_HEADS = FEWEST_SCANS - FEWEST_SCANS // NOT_A_BRAIN
+"""Of these, so many show a head."""
 EXPECTED = "confidence"
 """The part that is itself the Dice to be expected; without any result, it would be the score."""
 PRIOR_RESULTS = 200
@@ -150,7 +152,7 @@ def fit(
     Least squares, of the scans that show a head; the confidence, which is itself the Dice that is to be expected,
     counts in full, and the others not at all, as far as `PRIOR_RESULTS` go. No part may count against the truth. What
     is no number, as R's score can be in 16 bits, is left out. ``margin``: by how much all scores are lowered further
-    (see `margin_for`). `OptionsError` where there are fewer than `FEWEST_SCANS` scans.
+    (see `margin_for`). `OptionsError` where fewer than `FEWEST_HEADS` scans show a head.
     """
     return SecondOpinion(*_cautious(observed, regions, ASKED, caution, margin))
 
@@ -195,10 +197,9 @@ def _results(observed: Sequence[Observed], regions: Sequence[str], mode: str) ->
     own = [one for one in observed if one.mode == mode and one.region in regions and math.isfinite(one.regressor)]
     numbers = {scan: number for number, scan in enumerate(sorted({(one.seed, one.scan) for one in own}))}
     heads = {(one.seed, one.scan) for one in own if one.shown != NOTHING}
-    if len(numbers) < FEWEST_SCANS or not heads:
+    if len(heads) < FEWEST_HEADS:
         raise OptionsError(
-            f"{len(numbers)} scans were observed in mode {mode!r}, {len(heads)} of them with a head; calibrate with "
-            f"{FEWEST_SCANS} or more."
+            f"{len(heads)} scans of heads were observed in mode {mode!r}; calibrate with {FEWEST_SCANS} scans or more."
         )
     parts = np.array([[1.0, *(getattr(one, name) for name in _PARTS[mode])] for one in own])
     scan = np.array([numbers[one.seed, one.scan] for one in own])
@@ -245,8 +246,8 @@ def tradeoffs(
 ) -> list[Tradeoff]:  # fmt: skip
     """What other cautions would do in a mode, each scan scored by a fit to the others.
 
-    The others show the same anatomies, so this is kinder than new people will be. `OptionsError` where there are fewer
-    than `FEWEST_SCANS` scans.
+    The others show the same anatomies, so this is kinder than new people will be. Scans without a head count, all their
+    regions being bad. `OptionsError` where fewer than `FEWEST_HEADS` scans show one.
     """
     scores, dice = _scores_of_others(observed, regions, mode, cautions)
     return [

@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scans", type=int, default=60, help="how many with each seed (default: 60)")
     parser.add_argument("--seed", type=int, nargs="+", default=[1], help="one or more (default: 1)")
     parser.add_argument("--caution", type=float, default=CAUTION, metavar="SHARE",
-                        help="share of the observed regions that are to reach their score (default: "
+                        help="share of the regions of observed heads that are to reach their score (default: "
                         f"{CAUTION:g}; 0.5: as many above it as below)")  # fmt: skip
     parser.add_argument("--accept", type=float, metavar="SHARE",
                         help="lower the scores of each mode further, until no more than this share of the good regions "
@@ -93,12 +93,14 @@ def run(args: argparse.Namespace) -> int:
         print(f"{mode}: scores lowered by {margins[mode]:.3f}, which accepts {does.accepted:.1%} of regions above "
               f"{GOOD:.2f} and rejects {does.rejected:.1%} of those below {BAD:.2f}")  # fmt: skip
     opinion = fit(observed, regions, args.caution, margins[ASKED])
-    write_calibration(model_set.folder, opinion, fit_alone(observed, regions, args.caution, margins[ALONE]))
-    columns = (opinion.intercept, opinion.regressor, opinion.confidence, opinion.agreement)
-    for name, *weights in zip(regions, *columns, strict=True):
-        print("{}: {:+.2f} + {:.2f} x R + {:.2f} x confidence + {:.2f} x agreement".format(name, *weights))
+    alone = fit_alone(observed, regions, args.caution, margins[ALONE])
+    write_calibration(model_set.folder, opinion, alone)
+    for mode, rule in ((ASKED, opinion), (ALONE, alone)):
+        parts = {"R": rule.regressor, "confidence": rule.confidence, "agreement": getattr(rule, "agreement", ())}
+        weights = "".join(f" + {weight[0]:.2f} x {name}" for name, weight in parts.items() if weight)
+        print(f"{mode}: {rule.intercept[0]:+.2f}{weights}")
     print("\nWhat other cautions would do without --accept, each scan scored by a fit to the others "
-          f"(threshold {QC_THRESHOLD:g}):")  # fmt: skip
+          f"(threshold {QC_THRESHOLD:g}; scans without a head count as bad):")  # fmt: skip
     for mode in (ASKED, ALONE):
         for one in tradeoffs(observed, regions, mode, QC_THRESHOLD):
             print(f"{mode}, caution {one.caution:.2f}: of regions above {GOOD:.2f} {one.accepted:.1%} accepted, "
