@@ -104,7 +104,8 @@ def strength_in(strength: float, spacing_mm: np.ndarray) -> float:
 
 
 def fit_appearance(
-    intensities: np.ndarray, posteriors: np.ndarray, table: LabelTable, strength: float, voxel_mm: float
+    intensities: np.ndarray, posteriors: np.ndarray, table: LabelTable, strength: float, voxel_mm: float,
+    compare_sides: bool = True,
 ) -> Appearance | None:
     """Fit by expectation and maximisation, with means of the insides (`CORE`).
 
@@ -112,8 +113,8 @@ def fit_appearance(
 
     intensities: float32 [n, X, Y, Z], n samples of the scan in each voxel of the working grid. posteriors: float32
     [X, Y, Z, C] of the channels of ``table``, whose sides share their appearance; where some of them turn out to look
-    different, all is fitted a second time. strength: exponent of the likelihoods, above 0 and up to 1 (`strength_in`).
-    voxel_mm: of the working grid.
+    different, all is fitted a second time, if ``compare_sides``. strength: exponent of the likelihoods, above 0 and up
+    to 1 (`strength_in`). voxel_mm: of the working grid.
     """
     scale = _range_of(intensities, posteriors)
     if scale is None:
@@ -121,7 +122,7 @@ def fit_appearance(
     samples = _Samples(intensities, posteriors, *scale, voxel_mm)
     classes = appearance_classes(table)
     mixture, bias = _fit(samples, classes, table, strength)
-    apart = _sides_apart(samples, bias, table)
+    apart = _sides_apart(samples, bias, table) if compare_sides else []
     if apart:
         classes = appearance_classes(table, apart)
         mixture, bias = _fit(samples, classes, table, strength)

@@ -94,14 +94,16 @@ class WayToOutput:
         voxel = self.conformed.resolution_mm
         strength = strength_in(self.rules.appearance, self.conformed.volume.spacing)
         samples = self.conformed.sampled_from_output(scan)
-        found = fit_appearance(samples, dense, self.table, strength, voxel)
+        thin = relative_roughness(scan) >= LEAST_ROUGHNESS
+        # Most voxels of thick slices hold several things; where sides seem to differ there, they do not.
+        found = fit_appearance(samples, dense, self.table, strength, voxel, thin)
         self.stages.check()
-        if found is None or relative_roughness(scan) < LEAST_ROUGHNESS:
+        if found is None or not thin:
             return scan, found
         normalised = found.normalised(samples)
         moved = [return_fluid(normalised, one, self.table, voxel) for one in (dense, *others)]
         self.stages.check()
-        return scan, fit_appearance(samples, dense, self.table, strength, voxel) if moved[0] else found
+        return scan, fit_appearance(samples, dense, self.table, strength, voxel, thin) if moved[0] else found
 
     def _seen(
         self, scan: np.ndarray, found: Appearance | None, coarse: Coarse, window: Box,

@@ -304,6 +304,20 @@ def test_a_side_of_which_hardly_anything_is_seen_is_not_compared():
     assert WHITE not in asked_of_sides(painted(channels, ONE_SIDED), channels)
 
 
+@pytest.mark.parametrize(("roughness", "asked"), [(0.1, False), (0.9, True)])
+def test_sides_are_compared_in_thin_slices_only(tmp_path, monkeypatch, roughness, asked):
+    told = []
+    monkeypatch.setattr(_to_output, "relative_roughness", lambda image: roughness)
+    monkeypatch.setattr(_to_output, "fit_appearance", lambda *about: told.append(about[-1]))
+    run(a_set(tmp_path / "set", 0.5))
+    assert told == [asked]
+    channels = two_sided()
+    found = [fit_appearance(painted(channels, ONE_SIDED)[None], blurred(channels), TABLE, 1.0, 1.0, compare)
+             for compare in (False, True)]  # fmt: skip
+    assert np.array_equal(found[0].factors[:, WHITE], found[0].factors[:, RIGHT_WHITE])
+    assert not np.array_equal(found[1].factors[:, WHITE], found[1].factors[:, RIGHT_WHITE])
+
+
 def test_what_is_read_apart_mirrors_with_the_scan():
     channels = two_sided()
     before, image = blurred(channels), painted(channels, ONE_SIDED)
