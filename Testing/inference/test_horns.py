@@ -11,7 +11,7 @@ from SynthSegPlusLib.inference._appearance import CSF
 from SynthSegPlusLib.inference._horns import LEAST_DISTANCE, LEAST_ROUGHNESS, _looks, relative_roughness, return_fluid
 from SynthSegPlusLib.labels import structures
 from SynthSegPlusLib.volume import Volume
-from Testing.inference.test_appearance import a_set
+from Testing.inference.appearances import a_set
 from Testing.inference.tiny import scan
 
 TABLE = structures("2.0")

@@ -9,7 +9,7 @@ import numpy as np
 
 from SynthSegPlusLib.inference import _to_output
 from Testing.benchmarks.inference import steps
-from Testing.inference.test_appearance import a_set
+from Testing.inference.appearances import a_set
 from Testing.inference.tiny import scan
 
 

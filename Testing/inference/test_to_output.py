@@ -10,7 +10,7 @@ from SynthSegPlusLib.inference import ModelSet, Segmenter, _cascade, _to_output
 from SynthSegPlusLib.inference._soft import SoftLabels
 from SynthSegPlusLib.labels import structures
 from SynthSegPlusLib.volume import Volume, conform
-from Testing.inference.test_appearance import a_set
+from Testing.inference.appearances import a_set
 from Testing.inference.tiny import scan, write_tiny_set
 
 TABLE = structures("2.0")
