@@ -63,6 +63,7 @@ class Choice:
                 **({"scoring": rule} if rule else {}),
                 **({"segmenter_share": rules.segmenter_share} if averages else {}),
                 **({"appearance": rules.appearance} if rules.appearance else {}),
+                **({"refinement": rules.refinement} if rules.refinement else {}),
                 **({"gaps_mm": rules.gaps_mm} if rules.gaps_mm else {}),
             },
         }

@@ -83,6 +83,8 @@ def describe(entry: ModelSet) -> str:
     if entry.postprocessing.appearance:
         strength = entry.postprocessing.appearance
         lines.append(f"  borders   follow the scan's own intensities on the way to 1 mm (strength {strength:g})")
+    if entry.refines:
+        lines.append(f"  refined   at 1 mm by a network of its own (strength {entry.postprocessing.refinement:g})")
     if entry.postprocessing.gaps_mm:
         lines.append(f"  fluid     fills gaps of the brain up to {2 * entry.postprocessing.gaps_mm:g} mm wide")
     if entry.has("quality"):

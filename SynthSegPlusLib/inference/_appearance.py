@@ -79,6 +79,10 @@ class Appearance:
         """
         return (intensities - self.low) / self.width - self.bias
 
+    def on_output(self, intensities: np.ndarray, bias: np.ndarray) -> np.ndarray:
+        """As `normalised`, of intensities and the field [...] of another grid."""
+        return (intensities - self.low) / self.width - bias
+
     def update(self, posteriors: np.ndarray, intensities: np.ndarray, bias: np.ndarray) -> np.ndarray:
         """Posteriors float32 [..., C] after Bayes' rule, a new array.
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from SynthSegPlusLib.contract import MemoryShortage, SegmentOptions
+from SynthSegPlusLib.inference._gaps import fill_gaps
 from SynthSegPlusLib.inference._pool import NetworkPool
 from SynthSegPlusLib.inference._progress import Stages
 from SynthSegPlusLib.inference._smoothing import Slabs, smooth_slabs
@@ -78,14 +79,27 @@ class Cascade:
 
     def run(self) -> Segmented:
         """Run the mode; raises `Cancelled`, `ModelError` or `MemoryShortage`."""
-        mode = self.options.mode
-        found, corrected = self._single(mode) if mode in SINGLE else self._cascaded(mode)
+        found, corrected = self._networks()
         with self.stages.stage(POSTPROCESSING):
             soft = self._to_output(found)
             del found  # a coarser grid's posteriors are of no more use
             self._postprocess(soft)
         confidence = None if self._confidence is None else self._confidence.scores()
         return Segmented(soft, self._channels, corrected, self._opinions, confidence)
+
+    def coarse(self) -> tuple[Conformed, np.ndarray]:
+        """The scan, and the networks' posteriors on a working grid coarser than 1 mm, gaps filled (`fill_gaps`)."""
+        found, _ = self._networks()
+        assert isinstance(found, Coarse)
+        fill_gaps(
+            found.posteriors[self.conformed.inner], self.table, self.rules.gaps_mm, self.conformed.resolution_mm
+        )
+        return self.conformed, found.posteriors
+
+    def _networks(self) -> tuple[SoftLabels | Coarse, np.ndarray | None]:
+        """What the mode's networks found, and D's tissue groups."""
+        mode = self.options.mode
+        return self._single(mode) if mode in SINGLE else self._cascaded(mode)
 
     # Networks ------------------------------------------------------------------------------------------------
 
@@ -251,7 +265,7 @@ class Cascade:
         """Final posteriors on the output grid."""
         if isinstance(found, SoftLabels):
             return found
-        way = WayToOutput(self.model_set, self.options, self.conformed, self.stages)
+        way = WayToOutput(self.model_set, self.options, self.conformed, self.pool, self.stages)
         try:
             soft, confidence = way.bring(found)
         except MemoryError as error:

@@ -8,7 +8,7 @@ from SynthSegPlusLib.contract import MemoryShortage, SegmentOptions
 from SynthSegPlusLib.inference._cgroups import left_by_cgroups
 from SynthSegPlusLib.inference.model_set import ModelSet
 from SynthSegPlusLib.labels import structures
-from SynthSegPlusLib.networks import RegressorSpec, estimate_memory
+from SynthSegPlusLib.networks import RegressorSpec, UNetSpec, estimate_memory
 from SynthSegPlusLib.volume import Conformed
 
 FLOAT = 4
@@ -25,6 +25,9 @@ APPEARANCE_BYTES = 12
 NATIVE_BYTES = 8
 """Bytes per voxel of the scan's own grid while it is brought to 1 mm for that (measured)."""
 
+REFINER_BYTES = 2
+"""Bytes of each number that the refiner is shown, and of each posterior that it changes."""
+
 FIT_BYTES = 600
 """Bytes per voxel of the brain on the working grid, in which the appearance of the structures is fitted (measured; 900
 where all sides look different, which is less than the network has left)."""
@@ -35,7 +38,7 @@ def needed_memory(model_set: ModelSet, roles: tuple[str, ...], options: SegmentO
     grid = conformed.image.shape
     voxels, output, native = (int(np.prod(n)) for n in (grid, conformed.output_shape, conformed.volume.shape))
     channels = len(structures(options.label_version))
-    box = voxels * conformed.resolution_mm**3  # in voxels of the output grid
+    box = int(voxels * conformed.resolution_mm**3)  # in voxels of the output grid
     posteriors = int(min(BRAIN_SHARE * output, box)) * channels * FLOAT
     averages = model_set.averages_segmenter(options.mode)
     rules = model_set.postprocessing
@@ -52,14 +55,29 @@ def needed_memory(model_set: ModelSet, roles: tuple[str, ...], options: SegmentO
     needs = []
     for role in roles:
         network = model_set.require(role).network
-        shape = model_set.quality.input_shape if isinstance(network, RegressorSpec) else grid
+        shape = _grid_of(network, role, model_set, conformed)
         held = 0 if role in ("tissue", "quality", "parcellation") and not options.posteriors else posteriors
         held += dense if role.startswith("segmenter") or role in ("structure", "denoiser") else 0
         held += single if role in ("segmenter", "structure") else 0
+        if role == "refiner":
+            held += dense + box * (network.in_channels + channels) * REFINER_BYTES
         needs.append(estimate_memory(network, shape, options.precision) + held)
     if options.posteriors:  # made whole on the grid of the results, of those that are kept
         needs.append(posteriors + (native if options.grid == "native" else output) * channels * FLOAT)
     return base + max(needs)
+
+
+def _grid_of(
+    network: UNetSpec | RegressorSpec, role: str, model_set: ModelSet, conformed: Conformed
+) -> tuple[int, int, int]:
+    """The grid that a role's network works on, at the largest."""
+    if isinstance(network, RegressorSpec):
+        return model_set.quality.input_shape
+    x, y, z = conformed.image.shape
+    if role != "refiner":
+        return x, y, z
+    finer = conformed.resolution_mm
+    return round(x * finer), round(y * finer), round(z * finer)
 
 
 def check_memory(

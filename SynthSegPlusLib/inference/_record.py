@@ -55,6 +55,7 @@ def describe_models(model_set: ModelSet, roles: tuple[str, ...], mode: str) -> d
         "roles": {name: {"file": file.path.name, "sha256": file.sha256} for name, file in used.items()},
         **({"segmenter_share": rules.segmenter_share} if model_set.averages_segmenter(mode) else {}),
         **({"appearance": rules.appearance} if rules.appearance else {}),
+        **({"refinement": rules.refinement} if rules.refinement else {}),
         **({"gaps_mm": rules.gaps_mm} if rules.gaps_mm else {}),
     }
 

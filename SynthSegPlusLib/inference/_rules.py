@@ -46,6 +46,9 @@ class Postprocessing:
         How much a voxel's own intensity says about its label, 0 to 1, where posteriors are brought from a coarser
         working grid to 1 mm: the exponent of the likelihoods in a scan with voxels of 1 mm. The paper's is 0. Where it
         is above 0, fluid that the networks took for hippocampus also goes back to the fluid around.
+    refinement
+        How much the refiner says, 0 to 1, after the scan's intensities: the exponent of its factors in a scan with
+        voxels of 1 mm. 0, as in the paper, for no refiner.
     gaps_mm
         Background in gaps of the brain up to twice this wide becomes CSF, before posteriors are brought from a coarser
         working grid to 1 mm; 0, as in the paper, for none.
@@ -66,6 +69,7 @@ class Postprocessing:
     flip_cascade: bool = False
     segmenter_share: float = 0.0
     appearance: float = 0.0
+    refinement: float = 0.0
     gaps_mm: float = 0.0
     foreground_threshold: float = 0.25
     posterior_threshold: float = 0.2
@@ -84,6 +88,7 @@ class Postprocessing:
             fields.flag("flip_cascade", own.flip_cascade),
             fields.number("segmenter_share", own.segmenter_share, high=1.0),
             fields.number("appearance", own.appearance, high=1.0),
+            fields.number("refinement", own.refinement, high=1.0),
             fields.number("gaps_mm", own.gaps_mm, high=LARGEST_REACH_MM),
             fields.number("foreground_threshold", own.foreground_threshold, high=1.0),
             fields.number("posterior_threshold", own.posterior_threshold, high=1.0),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,17 +11,19 @@ from SynthSegPlusLib.contract import SegmentOptions
 from SynthSegPlusLib.inference._appearance import CERTAIN, Appearance, fit_appearance, strength_in
 from SynthSegPlusLib.inference._gaps import fill_gaps
 from SynthSegPlusLib.inference._horns import LEAST_ROUGHNESS, relative_roughness, return_fluid
+from SynthSegPlusLib.inference._pool import NetworkPool
 from SynthSegPlusLib.inference._progress import Stages
+from SynthSegPlusLib.inference._refine import Closeup
 from SynthSegPlusLib.inference._smoothing import Slabs
 from SynthSegPlusLib.inference._soft import Box, SoftLabels
 from SynthSegPlusLib.inference.model_set import ModelSet
 from SynthSegPlusLib.inference.quality import RegionConfidence
-from SynthSegPlusLib.labels import structures
+from SynthSegPlusLib.labels import LabelTable, structures
 from SynthSegPlusLib.volume import CT_RANGE_HU, Conformed
 
-_LOOKED, _BROUGHT = 0.5, 0.9
-"""Shares of the stage's time when the scan was looked at, and when all planes are at 1 mm; the rest is for what comes
-after (components, normalising)."""
+_LOOKED, _SHOWN, _BROUGHT = 0.4, 0.5, 0.9
+"""Shares of the stage's time when the scan was looked at, when the refiner may begin, and when all planes are at 1 mm;
+the rest is for what comes after (components, normalising)."""
 _FOREGROUND = 0.05
 """Where posteriors are brought to 1 mm, voxels that are this surely background are left alone."""
 
@@ -40,11 +42,12 @@ class WayToOutput:
     """Brings the posteriors of one scan to the output grid."""
 
     def __init__(
-        self, model_set: ModelSet, options: SegmentOptions, conformed: Conformed, stages: Stages
+        self, model_set: ModelSet, options: SegmentOptions, conformed: Conformed, pool: NetworkPool, stages: Stages
     ) -> None:
         self.model_set = model_set
         self.options = options
         self.conformed = conformed
+        self.pool = pool
         self.stages = stages
         self.rules = model_set.postprocessing
         self.table = structures(options.label_version)
@@ -62,18 +65,21 @@ class WayToOutput:
         threshold = self.rules.foreground_threshold
         likely = coarse.posteriors[..., 1:].sum(axis=-1) > min(threshold, _FOREGROUND)
         window = self.conformed.output_window(likely)
-        confidence = None
-        begin = 0.0
         if seen is None:
             slabs: Slabs = on_output(self.conformed, coarse.posteriors, self.stages, window)
-        else:
-            confidence = new_confidence(self.model_set, self.options)
-            slabs = self._seen(*seen, coarse, window, confidence)
-            begin = _LOOKED
-        slabs = self._reported(slabs, window[0], begin)
-        columns = window[1].start, window[2].start
-        shape = self.conformed.output_shape
-        return SoftLabels.gather(slabs, shape, self.table, threshold, columns=columns), confidence
+            return self._gathered(self._reported(slabs, window[0], 0.0), window), None
+        scan, found = seen
+        if found is not None and self.model_set.refines:
+            closeup = self._closeup(scan, found, coarse.posteriors, window)
+            return self.pool.run("refiner", lambda net: self._refined(net, closeup, scan, found, coarse, window))
+        confidence = new_confidence(self.model_set, self.options)
+        slabs = self._seen(scan, found, coarse, window, confidence)
+        return self._gathered(self._reported(slabs, window[0], _LOOKED), window), confidence
+
+    def _gathered(self, slabs: Slabs, window: Box) -> SoftLabels:
+        """``slabs`` of a box of the output grid."""
+        threshold, columns = self.rules.foreground_threshold, (window[1].start, window[2].start)
+        return SoftLabels.gather(slabs, self.conformed.output_shape, self.table, threshold, columns=columns)
 
     def _reported(self, slabs: Slabs, planes: slice, begin: float) -> Slabs:
         """``slabs`` of ``planes``, telling how much of the stage is done from ``begin`` on."""
@@ -91,42 +97,98 @@ class WayToOutput:
         if self.options.ct:
             scan = np.clip(scan, *CT_RANGE_HU)
         self.stages.check()
-        voxel = self.conformed.resolution_mm
-        strength = strength_in(self.rules.appearance, self.conformed.volume.spacing)
-        samples = self.conformed.sampled_from_output(scan)
-        thin = relative_roughness(scan) >= LEAST_ROUGHNESS
-        # Most voxels of thick slices hold several things; where sides seem to differ there, they do not.
-        found = fit_appearance(samples, dense, self.table, strength, voxel, thin)
-        self.stages.check()
-        if found is None or not thin:
-            return scan, found
-        normalised = found.normalised(samples)
-        moved = [return_fluid(normalised, one, self.table, voxel) for one in (dense, *others)]
-        self.stages.check()
-        return scan, fit_appearance(samples, dense, self.table, strength, voxel, thin) if moved[0] else found
+        return scan, look(self.conformed, scan, self.table, self.rules.appearance, dense, *others,
+                          check=self.stages.check)  # fmt: skip
 
     def _seen(
         self, scan: np.ndarray, found: Appearance | None, coarse: Coarse, window: Box,
         confidence: RegionConfidence | None,
     ) -> Slabs:  # fmt: skip
         """Slabs of a box of the output grid after what the intensities of ``scan`` say, read as ``found`` tells."""
+        after = (plane for _, plane in self._read(scan, found, coarse.posteriors, window))
+        return self._counted(after, self._sure(scan, found, coarse, window), window, confidence)
+
+    def _sure(
+        self, scan: np.ndarray, found: Appearance | None, coarse: Coarse, window: Box
+    ) -> Iterator[np.ndarray] | None:
+        """Planes of what the network said before D, if anything, after what the intensities say."""
+        if coarse.sure is None:
+            return None
+        return (plane for _, plane in self._read(scan, found, coarse.sure, window))
+
+    def _read(
+        self, scan: np.ndarray, found: Appearance | None, posteriors: np.ndarray, window: Box
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Planes [Y, Z, C] of a box of the output grid, without and with what intensities say."""
         bias = None if found is None else self.conformed.to_output(found.bias)
-        across = (slice(None), *window[1:])
+        across = window[1:]
+        for planes, slab in on_output(self.conformed, posteriors, self.stages, window):
+            before = slab[0]
+            if found is None or bias is None:
+                yield before, before
+            else:
+                yield before, found.update(before, scan[planes.start][across], bias[planes.start][across])
 
-        def read(posteriors: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-            for planes, slab in on_output(self.conformed, posteriors, self.stages, window):
-                if found is None or bias is None:
-                    yield planes, slab
-                else:
-                    yield planes, found.update(slab, scan[planes][across], bias[planes][across])
+    def _closeup(self, scan: np.ndarray, found: Appearance, posteriors: np.ndarray, window: Box) -> Closeup:
+        """What the refiner is shown."""
+        shape = tuple(side.stop - side.start for side in window)
+        multiple = self.model_set.require("refiner").network.multiple
+        strength = strength_in(self.rules.refinement, self.conformed.volume.spacing)
+        closeup = Closeup(shape, self.table, multiple, strength)
+        normalised = found.on_output(scan, self.conformed.to_output(found.bias))
+        for number, (before, after) in enumerate(self._read(scan, found, posteriors, window)):
+            closeup.add(number, normalised[window[0].start + number][window[1:]], before, after)
+            self.stages.update(_LOOKED + (_SHOWN - _LOOKED) * (number + 1) / shape[0])
+        return closeup
 
-        before = None if coarse.sure is None else read(coarse.sure)
-        for planes, slab in read(coarse.posteriors):
+    def _refined(
+        self, net: Any, closeup: Closeup, scan: np.ndarray, found: Appearance, coarse: Coarse, window: Box
+    ) -> tuple[SoftLabels, RegionConfidence | None]:
+        """As `bring`, of what the refiner makes of its closeup."""
+        confidence = new_confidence(self.model_set, self.options)
+
+        def report(done: float) -> None:
+            self.stages.update(_SHOWN + (_BROUGHT - _SHOWN) * done)
+
+        after = closeup.refined(net, report, self.stages.is_cancelled)
+        slabs = self._counted(after, self._sure(scan, found, coarse, window), window, confidence)
+        return self._gathered(slabs, window), confidence
+
+    def _counted(
+        self, after: Iterator[np.ndarray], sure: Iterator[np.ndarray] | None, window: Box,
+        confidence: RegionConfidence | None,
+    ) -> Slabs:  # fmt: skip
+        """Planes ``after`` all that is known as slabs, counted for the confidence where it is asked for."""
+        for number, plane in enumerate(after, start=window[0].start):
             if confidence is not None:
-                own = slab if before is None else next(before)[1]
-                inside = np.minimum(slab[..., 0], own[..., 0]) < CERTAIN
-                confidence.add(own[inside], slab[inside].argmax(axis=-1).astype(np.uint8))
-            yield planes, slab
+                own = plane if sure is None else next(sure)
+                inside = np.minimum(plane[..., 0], own[..., 0]) < CERTAIN
+                confidence.add(own[inside], plane[inside].argmax(axis=-1).astype(np.uint8))
+            yield slice(number, number + 1), plane[None]
+
+
+def look(
+    conformed: Conformed, scan: np.ndarray, table: LabelTable, strength: float, dense: np.ndarray, *others: np.ndarray,
+    check: Callable[[], object] = lambda: None,
+) -> Appearance | None:  # fmt: skip
+    """What the structures look like in ``scan`` [R, A, S], on the output grid, as ``dense`` [X, Y, Z, C] tells.
+
+    Where hippocampi look like fluid, ``dense`` and other posteriors like it are corrected first. strength: of a scan
+    with voxels of 1 mm. None where there is no brain. ``check`` is called between steps, and may raise.
+    """
+    voxel = conformed.resolution_mm
+    strength = strength_in(strength, conformed.volume.spacing)
+    samples = conformed.sampled_from_output(scan)
+    thin = relative_roughness(scan) >= LEAST_ROUGHNESS
+    # Most voxels of thick slices hold several things; where sides seem to differ there, they do not.
+    found = fit_appearance(samples, dense, table, strength, voxel, thin)
+    check()
+    if found is None or not thin:
+        return found
+    normalised = found.normalised(samples)
+    moved = [return_fluid(normalised, one, table, voxel) for one in (dense, *others)]
+    check()
+    return fit_appearance(samples, dense, table, strength, voxel, thin) if moved[0] else found
 
 
 def on_output(

@@ -12,6 +12,7 @@ from SynthSegPlusLib.contract.errors import ModelError
 from SynthSegPlusLib.contract.options import SegmentOptions
 from SynthSegPlusLib.inference._fields import Fields
 from SynthSegPlusLib.inference._integrity import Integrity, sha256_of
+from SynthSegPlusLib.inference._refine import refiner_channels
 from SynthSegPlusLib.inference._rules import (
     Calibration,
     Padding,
@@ -37,6 +38,7 @@ ROLE_TITLES: dict[str, str] = {
     "tissue": "tissue network (S1)",
     "denoiser": "denoiser (D)",
     "structure": "structure network (S2)",
+    "refiner": "refiner at 1 mm",
     "parcellation": "cortical parcellation (S3)",
     "quality": "quality control (R)",
 }
@@ -216,8 +218,11 @@ class ModelSet:
 
     @property
     def lacking(self) -> tuple[str, ...]:
-        """Names of the roles that this set does not have (version 1.0 is not missed)."""
-        return tuple(role for role in ROLE_TITLES if role not in self.roles and role != "segmenter_1.0")
+        """Names of the roles that this set does not have. Version 1.0 is not missed, nor is a refiner that no rule
+        asks for.
+        """
+        optional = {"segmenter_1.0"} if self.refines else {"segmenter_1.0", "refiner"}
+        return tuple(role for role in ROLE_TITLES if role not in self.roles and role not in optional)
 
     def has(self, *roles: str) -> bool:
         return all(role in self.roles for role in roles)
@@ -239,6 +244,11 @@ class ModelSet:
         """Whether the structures of ``mode`` are the mean of S's and S2's: robust, where the set has S and says so."""
         return mode == "robust" and self.postprocessing.segmenter_share > 0 and self.has("segmenter")
 
+    @property
+    def refines(self) -> bool:
+        """Whether the refiner has a say at 1 mm."""
+        return self.postprocessing.refinement > 0
+
     def asks_second_opinion(self, mode: str) -> bool:
         """Whether S is asked too where the result of ``mode`` is scored: it must be another network's."""
         return self.quality.second_opinion is not None and "structure" in MODE_ROLES[mode] and self.has("segmenter")
@@ -254,6 +264,8 @@ class ModelSet:
             roles[roles.index("segmenter")] = self.segmenter_role(options.label_version)
         if self.averages_segmenter(options.mode):
             roles.insert(roles.index("structure"), "segmenter")
+        if self.refines:
+            roles.append("refiner")
         if options.parcellation:
             roles.append("parcellation")
         if options.quality:
@@ -323,6 +335,13 @@ def _check_rules(found: ModelSet, path: Path) -> None:
             )
 
 
+    if found.refines and not found.postprocessing.appearance:
+        raise ModelError(
+            f"In {path}, postprocessing.refinement is {found.postprocessing.refinement:g} without appearance, whose "
+            f"results the refiner is shown; give both, or leave it out."
+        )
+
+
 def _check_calibration(found: ModelSet, path: Path) -> None:
     wanted = len(found.qc_regions) - 1
     for part in ("second_opinion", "alone"):
@@ -339,12 +358,14 @@ def _check_channels(found: ModelSet, role: Role, path: Path) -> None:
     """A network's first and last layer must fit the tables: a mistake here would give plausible wrong labels."""
     n_tissues, n_regions = len(found.tissues), len(found.qc_regions)
     n_structures = len(structures(role.label_version))
+    takes, answers = refiner_channels(structures(role.label_version))
     expected: dict[str, tuple[int, tuple[int, ...]]] = {
         "segmenter": (1, (n_structures,)),
         "segmenter_1.0": (1, (n_structures,)),
         "tissue": (1, (n_tissues,)),
         "denoiser": (n_tissues, (n_tissues,)),
         "structure": (1 + n_tissues, (n_structures,)),
+        "refiner": (takes, (answers,)),
         "parcellation": (3, (len(parcels()),)),
         "quality": (n_regions, (n_regions, n_regions - 1)),
     }

@@ -34,6 +34,9 @@ STAGE_SHARES = {
 TO_OUTPUT = 5
 """So many times the share has the postprocessing that brings posteriors from a coarser grid to 1 mm."""
 
+REFINER_SHARE = 50.0
+"""What the refiner adds to it."""
+
 
 class Segmenter:
     """Segments scans with one model set and one choice of options.
@@ -108,15 +111,8 @@ class Segmenter:
         """
         started = _record.now()
         stages = Stages(self._plan(), progress, cancelled)
-        with stages.stage(PREPARING):
-            findings = _checked(volume, self.options.ct)
-            conformed = self._conform(volume)
-            stages.check()
-            chosen = choose_backend(self._backend, self._device, self._threads)
-            pool = self._networks(chosen)
-            conformed = self._about_the_brain(volume, conformed, pool, stages)
-            check_memory(self.model_set, self.roles, self.options, conformed, chosen.device)
-        cascade = Cascade(self.model_set, self.options, conformed, pool, stages)
+        findings, chosen, cascade = self._prepared(volume, stages)
+        conformed, pool = cascade.conformed, cascade.pool
         found = cascade.run()
         measured = Measured.of(cascade, found)
         findings += implausible(measured.table, findings, self.options.crop is not None)
@@ -127,6 +123,25 @@ class Segmenter:
         record["timings"] = stages.timings
         record["peak_memory_bytes"] = _record.peak_memory()
         return result
+
+    def coarse(self, volume: Volume) -> tuple[Conformed, np.ndarray]:
+        """What the networks alone make of a scan, before anything brings it to 1 mm: what the refiner learns from.
+
+        Returns the conformed scan, and posteriors float32 [X, Y, Z, C] on its padded working grid, in which gaps of the
+        brain are filled. Raises as `segment` does.
+        """
+        return self._prepared(volume, Stages(self._plan(), None, None))[2].coarse()
+
+    def _prepared(self, volume: Volume, stages: Stages) -> tuple[tuple[Finding, ...], Chosen, Cascade]:
+        with stages.stage(PREPARING):
+            findings = _checked(volume, self.options.ct)
+            conformed = self._conform(volume)
+            stages.check()
+            chosen = choose_backend(self._backend, self._device, self._threads)
+            pool = self._networks(chosen)
+            conformed = self._about_the_brain(volume, conformed, pool, stages)
+            check_memory(self.model_set, self.roles, self.options, conformed, chosen.device)
+        return findings, chosen, Cascade(self.model_set, self.options, conformed, pool, stages)
 
     def release(self) -> None:
         """Free the networks that were kept."""
@@ -152,8 +167,10 @@ class Segmenter:
             shares["segmenter"] *= 2
         if self.model_set.working_resolution_mm > 1:
             shares[POSTPROCESSING] *= TO_OUTPUT
+        if self.model_set.refines:
+            shares[POSTPROCESSING] += REFINER_SHARE
         ends = [role for role in roles if role in ("parcellation", "second opinion", "quality")]
-        networks = [role for role in roles if role not in ends]
+        networks = [role for role in roles if role not in (*ends, "refiner")]
         names = {**STAGE_TITLES, PREPARING: PREPARING, POSTPROCESSING: POSTPROCESSING, FINISHING: FINISHING}
         return [(names[key], shares[key]) for key in (PREPARING, *networks, POSTPROCESSING, *ends, FINISHING)]
 

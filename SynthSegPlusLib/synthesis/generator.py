@@ -152,18 +152,19 @@ class Generator:
             parcels = None if parcels is None else ops.flip(parcels, axis=0)
         return labels, parcels
 
-    def synthesise(self, drawn: Draw, labels: Any) -> Any:
+    def synthesise(self, drawn: Draw, labels: Any, noise: Any = None) -> Any:
         """The image of a label map (int32 [x, y, z]): mixture, bias, rescaling, gamma, acquisition.
 
-        It is on the grid that a scan is made on.
+        It is on the grid that a scan is made on. ``noise``: of the mixture, of unit variance; None: white.
         """
         intensity, shape = self.config.intensity, self.config.fine_shape
-        image = gaussian_mixture(labels, drawn.means, drawn.stds, self._normal(drawn.noise_seeds[0]))
+        white = self._normal(drawn.noise_seeds[0]) if noise is None else noise
+        image = gaussian_mixture(labels, drawn.means, drawn.stds, white)
         if drawn.bias is not None:
             image = multiply_bias(image, drawn.bias)
         image = apply_gamma(rescale(image, intensity.clip), drawn.log_gamma)
-        noise = self._normal(drawn.noise_seeds[1]) * drawn.noise_std if drawn.noise_std else None
-        image = acquire(image, drawn.spacing, drawn.sigma, self.config.fine_resolution, noise)
+        added = self._normal(drawn.noise_seeds[1]) * drawn.noise_std if drawn.noise_std else None
+        image = acquire(image, drawn.spacing, drawn.sigma, self.config.fine_resolution, added)
         assert tuple(image.shape) == tuple(shape)
         return image
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from SynthSegPlusLib.contract.errors import OptionsError
 
-ROLES = ("segmenter", "tissue", "denoiser", "structure", "parcellation", "quality")
+ROLES = ("segmenter", "tissue", "denoiser", "structure", "refiner", "parcellation", "quality")
 LOSSES = ("combined", "labelled", "dice", "wl2")
 OPTIMIZERS = ("adamw", "muon")
 BALANCED = ("segmenter", "tissue", "structure")
@@ -67,7 +67,11 @@ class TrainingConfig:
         Weight files and architecture of frozen networks, by role (denoiser: tissue; quality: tissue, denoiser,
         structure; structure with ``found_tissues``: tissue, denoiser); each {"file": ..., "network": {...}}.
     pairs
-        Size of the bank of segmented degraded scans (denoiser and quality).
+        Size of the bank of segmented scans (denoiser, quality and refiner).
+    cascade
+        Refiner: folder of the model set whose results it learns to refine.
+    patch
+        Refiner: side of the patches that it learns from, in voxels of 1 mm.
     ordinary
         Share of the bank whose scans come from the generator's preset "fast" instead (denoiser and quality): D must
         also learn to leave good tissues alone, and R what good results look like.
@@ -111,6 +115,8 @@ class TrainingConfig:
     displaced: float = 0.0
     found_tissues: float = 0.0
     balance: int = 0
+    cascade: str | None = None
+    patch: int = 64
 
     def __post_init__(self) -> None:
         _choice("role", self.role, ROLES)
@@ -118,7 +124,7 @@ class TrainingConfig:
         _choice("optimizer", self.optimizer, OPTIMIZERS)
         _choice("precision", self.precision, PRECISIONS)
         _choice("schedule.shape", self.schedule.shape, ("cosine", "constant"))
-        for name in ("steps", "log_every", "save_every", "pairs", "cell"):
+        for name in ("steps", "log_every", "save_every", "pairs", "cell", "patch"):
             if getattr(self, name) < 1:
                 raise OptionsError(f"{name} is {getattr(self, name)}; it must be at least 1.")
         if not 0 <= self.found_tissues <= 1 or (self.found_tissues and self.role != "structure"):
@@ -141,6 +147,8 @@ class TrainingConfig:
                 f"balance is {self.balance} in a training of the role {self.role}; it is a number of scans, and of the "
                 f"roles {', '.join(BALANCED)} only."
             )
+        if self.cascade is not None and self.role != "refiner":
+            raise OptionsError(f"cascade is for the refiner only; leave it out of a training of the role {self.role}.")
         if not 0 <= self.ema < 1:
             raise OptionsError(f"ema is {self.ema}; it must lie in [0, 1).")
 
@@ -191,6 +199,8 @@ def read_config(path: str | Path, role: str | None = None, models: str | Path | 
     base = path.parent if models is None else Path(models)
     if values.get("warm_start"):
         values["warm_start"] = str(base / values["warm_start"])
+    if values.get("cascade"):
+        values["cascade"] = str(base / values["cascade"])
     for entry in values.get("depends", {}).values():
         entry["file"] = str(base / entry["file"])
     return training_config(values, role)

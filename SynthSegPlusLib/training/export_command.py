@@ -27,6 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--appearance", type=float, default=0.0, metavar="STRENGTH",
                         help="how much a voxel's intensity says about its label, 0 to 1, for networks that work on a "
                              "grid coarser than 1 mm (default: 0)")  # fmt: skip
+    parser.add_argument("--refinement", type=float, default=0.0, metavar="STRENGTH",
+                        help="how much the refiner says after that, 0 to 1; it needs --appearance (default: 0)")
     parser.add_argument("--gaps", type=float, default=0.0, metavar="MM",
                         help="CSF fills gaps of the brain up to twice this wide, for networks that work on a grid "
                              f"coarser than 1 mm; up to {LARGEST_REACH_MM:g} (default: 0)")  # fmt: skip
@@ -43,6 +45,8 @@ def run(args: argparse.Namespace) -> int:
         raise OptionsError(f"--segmenter-share is {args.segmenter_share:g}; it is a share from 0 to 1.")
     if not 0 <= args.appearance <= 1:
         raise OptionsError(f"--appearance is {args.appearance:g}; it is a strength from 0 to 1.")
+    if not 0 <= args.refinement <= 1:
+        raise OptionsError(f"--refinement is {args.refinement:g}; it is a strength from 0 to 1.")
     if not 0 <= args.gaps <= LARGEST_REACH_MM:
         raise OptionsError(f"--gaps is {args.gaps:g}; it is a radius from 0 to {LARGEST_REACH_MM:g} mm.")
     named = {one.partition("=")[0] for one in args.weights}
@@ -51,6 +55,11 @@ def run(args: argparse.Namespace) -> int:
             "--segmenter-share is of robust mode, which needs segmenter, tissue, denoiser and structure; name their "
             "weights, or leave it out."
         )
+    if (args.refinement > 0) != ("refiner" in named) or (args.refinement and not args.appearance):
+        raise OptionsError(
+            "A refiner needs its weights (refiner=FILE), --refinement and --appearance; give all three, or leave it "
+            "out."
+        )
     roles, configs = [], {}
     for one in args.weights:
         role, _, file = one.partition("=")
@@ -58,7 +67,8 @@ def run(args: argparse.Namespace) -> int:
             raise OptionsError(f"--weights has {one!r}; write ROLE=FILE with a role among {', '.join(ROLES)}.")
         configs[role] = _config(args.configs, role)
         roles.append(TrainedRole(role, Path(file), configs[role].network))
-    generators = [generator_config(config.generator) for config in configs.values()]
+    coarse = {role: config for role, config in configs.items() if role != "refiner"}  # that works at 1 mm anyway
+    generators = [generator_config(config.generator) for config in coarse.values()]
     resolutions = {generator.resolution for generator in generators}
     if len(resolutions) > 1:
         raise OptionsError(f"The networks were trained at {sorted(resolutions)} mm; a set works at one resolution.")
@@ -67,12 +77,13 @@ def run(args: argparse.Namespace) -> int:
             raise OptionsError(f"{option} is for networks that work on a grid coarser than 1 mm; leave it out.")
     grid = generator_config(configs["quality"].generator).shape if "quality" in configs else (224, 224, 224)
     views = {_view(generator) for generator in generators}
-    multiple = max(role_spec(role, config.network).multiple for role, config in configs.items())
+    multiple = max(role_spec(role, config.network).multiple for role, config in coarse.items())
     model_set = write_model_set(
         args.out, roles, name=args.name, title=args.title or args.name, description=args.description,
         resolution=resolutions.pop(), grid=grid, multiple=multiple, rank=args.rank, dtype=args.dtype,
         view_mm=views.pop() if len(views) == 1 else None, flip_cascade=args.flip_cascade,
-        segmenter_share=args.segmenter_share, appearance=args.appearance, gaps_mm=args.gaps,
+        segmenter_share=args.segmenter_share, appearance=args.appearance,
+        refinement=args.refinement, gaps_mm=args.gaps,
         cell=configs["quality"].cell if "quality" in configs else 1,
     )  # fmt: skip
     print(f"{model_set.name}: {', '.join(model_set.roles)}; modes {', '.join(model_set.modes)}")

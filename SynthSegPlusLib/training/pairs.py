@@ -47,7 +47,7 @@ def fill_bank(config: TrainingConfig, generator: Generator, folder: Path, say: C
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{number:05d}.npz" for number in range(config.pairs)]
     missing = [number for number, path in enumerate(paths) if not path.is_file()]
-    _claim(config, generator, folder, len(missing), say)
+    claim_bank(folder, _made_from(config, generator), len(missing), config.pairs, say)
     if missing:
         cascade, ordinary = frozen_cascade(config), ordinary_scans(generator)
         for count, number in enumerate(missing):
@@ -61,14 +61,13 @@ def fill_bank(config: TrainingConfig, generator: Generator, folder: Path, say: C
     return folder
 
 
-def _claim(
-    config: TrainingConfig, generator: Generator, folder: Path, missing: int, say: Callable[[str], None]
-) -> None:
-    """Note beside the pairs what they are made from; `OptionsError` where they are made from something else.
+def claim_bank(folder: Path, mine: dict[str, Any], missing: int, count: int, say: Callable[[str], None]) -> None:
+    """Note beside the ``count`` files of a bank what they are made from (``mine``); `OptionsError` where they are made
+    from something else.
 
-    A bank of an older version, which says nothing of it, is used if no pair is missing: it may be the work of hours.
+    A bank of an older version, which says nothing of it, is used if none is missing: it may be the work of hours.
     """
-    path, mine = folder / BANK, _made_from(config, generator)
+    path, mine = folder / BANK, json.loads(json.dumps(mine))
     if path.is_file():
         theirs = json.loads(path.read_text(encoding="utf-8"))
         other = sorted(name for name in mine if theirs.get(name) != mine[name])
@@ -81,8 +80,8 @@ def _claim(
     if any(folder.glob("[0-9]*.npz")):
         if missing:
             raise OptionsError(
-                f"{folder} lacks {missing} of {config.pairs} pairs and does not say what the others were made from; "
-                f"remove that folder or give another --out."
+                f"{folder} lacks {missing} of {count} pairs and does not say what the others were made from; remove "
+                f"that folder or give another --out."
             )
         say(f"pairs: {folder} does not say what they were made from; they are used as they are")
         return
@@ -92,16 +91,15 @@ def _claim(
 
 
 def _made_from(config: TrainingConfig, generator: Generator) -> dict[str, Any]:
-    """Everything that decides a pair, as JSON has it. How many there are does not: a bank may grow."""
+    """Everything that decides a pair. How many there are does not: a bank may grow."""
     depends = {
         role: {"sha256": sha256_of(Path(entry["file"])).sha256, "network": entry.get("network", {})}
         for role, entry in _before(config).items()
     }
-    values = {
+    return {
         "role": config.role, "seed": config.seed, "ordinary": config.ordinary, "generator": config.generator,
         "maps": [one.name for one in generator.maps], "depends": depends,
     }  # fmt: skip
-    return json.loads(json.dumps(values))
 
 
 def ordinary_scans(generator: Generator) -> Generator:

@@ -39,13 +39,18 @@ def make_generator(config: TrainingConfig, labels: Path, parcels: Path | None = 
 
 
 def make_task(config: TrainingConfig, generator: Generator, out: Path) -> Task:
-    """The task of the configuration's role; denoiser and quality first make their bank of pairs in ``out``."""
+    """The task of the configuration's role; denoiser, quality and refiner first make their bank in ``out``."""
     if config.found_tissues:
         from SynthSegPlusLib.training.pairs import frozen_cascade
 
         return Structure(config, generator, frozen_cascade(config))
     if config.role in SEGMENTATION:
         return SEGMENTATION[config.role](config, generator)
+    if config.role == "refiner":
+        from SynthSegPlusLib.training.closeups import Refiner
+        from SynthSegPlusLib.training.heads import fill_heads
+
+        return Refiner(config, generator, fill_heads(config, generator, out / "heads"))
     from SynthSegPlusLib.training.pairs import DenoiserPairs, QualityPairs, fill_bank
 
     bank = fill_bank(config, generator, out / "pairs")
@@ -76,8 +81,24 @@ def make_trainer(
 
     What can be told without label maps and networks is told first: a bank of pairs takes hours.
     """
-    check_grid(config, generator_config(config.generator).shape)
+    shape = generator_config(config.generator).shape
+    if config.role == "refiner":
+        shape = check_patch(config, shape)
+    check_grid(config, shape)
     check_folder(config, out, resume)
     generator = make_generator(config, labels, parcels)
-    x, y, z = (side // config.cell for side in generator.config.shape)
+    x, y, z = (side // config.cell for side in shape)
     return Trainer(make_task(config, generator, out), config, out, (x, y, z), resume)
+
+
+def check_patch(config: TrainingConfig, shape: tuple[int, int, int]) -> tuple[int, int, int]:
+    """The grid of the refiner's patches; `OptionsError` where they do not fit into scans of ``shape``, or are not of
+    1 mm.
+    """
+    resolution = generator_config(config.generator).resolution
+    if resolution != 1 or config.patch > min(shape):
+        raise OptionsError(
+            f"The refiner learns from patches of {config.patch} voxels of scans at 1 mm; the generator's scans have "
+            f"{shape} voxels of {resolution:g} mm: change its resolution or shape, or the patch."
+        )
+    return config.patch, config.patch, config.patch

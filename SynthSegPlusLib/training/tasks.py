@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from SynthSegPlusLib.contract.errors import OptionsError
+from SynthSegPlusLib.inference._refine import refiner_channels
 from SynthSegPlusLib.labels import parcels, qc_regions, structures, tissues
 from SynthSegPlusLib.networks import RegressorSpec, UNetSpec, build_regressor, build_unet
 from SynthSegPlusLib.synthesis import Generator, Sample, label_space
@@ -23,6 +24,7 @@ PREFIXES = {
     "tissue": "unet",
     "denoiser": "l2l",
     "structure": "unet2",
+    "refiner": "refine",
     "parcellation": "unet_parc",
     "quality": "qc",
 }
@@ -44,6 +46,15 @@ class Task(Protocol):
         ...
 
 
+@runtime_checkable
+class Beginning(Protocol):
+    """A task whose fresh network is not left to chance."""
+
+    def begin(self, model: Any) -> None:
+        """Set weights of the fresh ``model``."""
+        ...
+
+
 def role_spec(role: str, network: Mapping[str, Any]) -> UNetSpec | RegressorSpec:
     """The architecture of a role with this project's label tables; ``network`` gives the free numbers."""
     classes, groups, regions = len(structures("2.0")), len(tissues("published")), len(qc_regions("paper"))
@@ -52,6 +63,7 @@ def role_spec(role: str, network: Mapping[str, Any]) -> UNetSpec | RegressorSpec
         "tissue": (1, groups),
         "denoiser": (groups, groups),
         "structure": (1 + groups, classes),
+        "refiner": refiner_channels(structures("2.0")),
         "parcellation": (3, len(parcels())),
         "quality": (regions, regions - 1),
     }

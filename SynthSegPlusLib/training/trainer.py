@@ -18,7 +18,7 @@ from SynthSegPlusLib.networks import save_weights
 from SynthSegPlusLib.training.balance import balance_volumes
 from SynthSegPlusLib.training.config import TrainingConfig
 from SynthSegPlusLib.training.logs import Logs
-from SynthSegPlusLib.training.tasks import Task, build
+from SynthSegPlusLib.training.tasks import Beginning, Task, build
 from SynthSegPlusLib.training.warm_start import need_source, warm_start
 
 CHECKPOINT = "checkpoint.npz"
@@ -56,6 +56,8 @@ class Trainer:
         keras.config.set_dtype_policy("float32")
         self.step = 0
         self._recent: list[float] = []
+        if isinstance(self.task, Beginning):
+            self.task.begin(self.model)
         if self.config.warm_start and not self.resume:
             filled = warm_start(self.model, self.config.warm_start)
             fresh = [layer.name for layer in self.model.layers if layer.weights and layer.name not in filled]
@@ -197,7 +199,8 @@ def check_folder(config: TrainingConfig, folder: Path, resume: bool) -> None:
 def _identity(config: TrainingConfig) -> dict[str, Any]:
     """What must not change between a checkpoint and its resumption (the steps may: a longer or shorter rest)."""
     values = config.to_dict()
-    for name in ("steps", "log_every", "save_every", "warm_start", "depends", "freeze_norm", "balance"):
+    for name in ("steps", "log_every", "save_every", "warm_start", "depends", "freeze_norm", "balance",
+                 "cascade"):  # fmt: skip
         values.pop(name)
     return json.loads(json.dumps(values))
 

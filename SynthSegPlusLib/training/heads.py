@@ -1,0 +1,130 @@
+"""The bank of the refiner: synthetic heads at 1 mm as a set's networks saw them, kept to be seen in other contrasts."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from SynthSegPlusLib.contract.errors import OptionsError
+from SynthSegPlusLib.inference import ModelSet, Segmenter
+from SynthSegPlusLib.synthesis import Generator
+from SynthSegPlusLib.training.config import TrainingConfig
+from SynthSegPlusLib.training.pairs import claim_bank
+from SynthSegPlusLib.volume import Conformed, Volume, conform
+
+_BANK = 12  # separates the seeds of the bank from those of the training
+_TRACE = 2e-4  # posteriors below are kept as 0
+
+
+@dataclass(frozen=True)
+class Head:
+    """labels: generation positions, uint8 [x, y, z] at 1 mm; image: float32 like them, the scan that the networks saw;
+    posteriors: float32 [X, Y, Z, C] on their padded working grid; centre: of their field of view, RAS in mm, or None.
+    """
+
+    labels: np.ndarray
+    image: np.ndarray
+    posteriors: np.ndarray
+    centre: tuple[float, float, float] | None
+
+    def conformed(self, image: np.ndarray, model_set: ModelSet) -> Conformed:
+        """An image of these labels, float32 [x, y, z], on the grids on which the networks saw their own."""
+        return _conformed(Volume(image, np.eye(4), "head"), model_set, self.centre)
+
+
+def _conformed(volume: Volume, model_set: ModelSet, centre: tuple[float, float, float] | None) -> Conformed:
+    """The set's field of view about ``centre``; the whole scan for None."""
+    crop, padding = None if centre is None else model_set.field_of_view_mm, model_set.padding
+    return conform(
+        volume, model_set.scheme, model_set.working_resolution_mm, False, crop, padding.multiple, padding.minimum,
+        centre,
+    )  # fmt: skip
+
+
+def cascade_of(config: TrainingConfig) -> ModelSet:
+    """The set whose results are refined, without a refiner; `OptionsError` where there is none that can be."""
+    if config.cascade is None:
+        raise OptionsError("The configuration names no model set under cascade; give its folder.")
+    found = ModelSet.load(config.cascade)
+    if not found.postprocessing.appearance:
+        raise OptionsError(
+            f"The model set {found.name!r} has no appearance in its postprocessing, whose results a refiner is shown; "
+            f"export one with --appearance."
+        )
+    return dataclasses.replace(found, postprocessing=dataclasses.replace(found.postprocessing, refinement=0.0))
+
+
+def fill_heads(config: TrainingConfig, generator: Generator, folder: Path, say: Callable[[str], None] = print) -> Path:
+    """Make the missing heads of a bank; head k comes from the seed [config.seed, 12, k].
+
+    `OptionsError` where the heads that are there were made otherwise.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    model_set = cascade_of(config)
+    paths = [folder / f"{number:05d}.npz" for number in range(config.pairs)]
+    missing = [number for number, path in enumerate(paths) if not path.is_file()]
+    claim_bank(folder, _made_from(config, generator, model_set), len(missing), config.pairs, say)
+    if not missing:
+        return folder
+    segmenter = Segmenter(model_set, mode=model_set.best_mode, quality=False, parcellation=False, keep_networks=True)
+    for count, number in enumerate(missing):
+        head = _head(generator, segmenter, [config.seed, _BANK, number])
+        partial = folder / f".{number:05d}.part.npz"
+        centre = np.zeros(0) if head.centre is None else np.array(head.centre)
+        kept = np.where(head.posteriors < _TRACE, 0, head.posteriors).astype(np.float16)
+        np.savez_compressed(
+            partial, labels=head.labels, image=head.image.astype(np.float16), posteriors=kept, centre=centre
+        )
+        os.replace(partial, paths[number])
+        if (count + 1) % config.log_every == 0:
+            say(f"heads: {count + 1} of {len(missing)}")
+    return folder
+
+
+def read_head(path: Path) -> Head:
+    """A head of a bank."""
+    with np.load(path) as kept:
+        centre = tuple(float(one) for one in kept["centre"]) or None
+        return Head(
+            kept["labels"], kept["image"].astype(np.float32), kept["posteriors"].astype(np.float32),
+            centre,  # type: ignore[arg-type]
+        )  # fmt: skip
+
+
+def _head(generator: Generator, segmenter: Segmenter, seed: list[int]) -> Head:
+    from keras import ops
+
+    from SynthSegPlusLib.training.tasks import generation
+
+    with generation():
+        sample = generator.sample(seed).in_the_middle()
+        labels, image = (np.array(ops.convert_to_numpy(one)) for one in (sample.labels, sample.image))
+    conformed, posteriors = segmenter.coarse(Volume(image, np.eye(4), "head"))
+    return Head(labels.astype(np.uint8), image, posteriors, _middle(conformed, segmenter.model_set))
+
+
+def _middle(conformed: Conformed, model_set: ModelSet) -> tuple[float, float, float] | None:
+    """The middle of what the networks saw, from which it is found again; None where they saw the whole scan."""
+    if model_set.field_of_view_mm is None:
+        return None
+    inner = [(side.start + side.stop - 1) / 2 for side in conformed.inner]
+    x, y, z = (conformed.affine @ np.array([*inner, 1.0]))[:3].tolist()
+    again = _conformed(conformed.volume, model_set, (x, y, z))
+    same = again.patch == conformed.patch and again.image.shape == conformed.image.shape
+    return (x, y, z) if same else None
+
+
+def _made_from(config: TrainingConfig, generator: Generator, model_set: ModelSet) -> dict[str, Any]:
+    """Everything that decides a head."""
+    return {
+        "role": config.role, "seed": config.seed, "generator": config.generator,
+        "maps": [one.name for one in generator.maps],
+        "networks": {name: role.verify().sha256 for name, role in model_set.roles.items()},
+        "postprocessing": dataclasses.asdict(model_set.postprocessing),
+    }  # fmt: skip
