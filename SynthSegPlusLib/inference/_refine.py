@@ -3,7 +3,8 @@
 Networks on a coarser grid know where structures lie, and Bayes' rule what each voxel's own intensity says
 (`_appearance`). Neither sees that a voxel's neighbours at 1 mm are all of another structure. The refiner does: it is
 given the intensities, the posteriors before Bayes' rule and those after it, and answers with a factor for every
-structure in every voxel.
+structure in every voxel. Left and right it does not tell apart: where in the head a voxel lies the coarser networks
+have seen.
 """
 
 from __future__ import annotations
@@ -15,27 +16,13 @@ from typing import Any
 import numpy as np
 
 from SynthSegPlusLib.inference._appearance import CERTAIN
+from SynthSegPlusLib.inference._rules import refiner_channels
 from SynthSegPlusLib.labels import LabelTable
 from SynthSegPlusLib.networks import Inputs
 
 SEEN = (-1.0, 2.0)
 """Normalised intensities that the refiner is shown; beyond lie metal and broken voxels."""
 _FULL = 65535  # posteriors of a whole box are held as whole shares of this, in half the memory
-
-
-def kinds_of(table: LabelTable) -> np.ndarray:
-    """Kind of every channel, int [C]: a structure is of the same kind on both sides.
-
-    Sides are told by where a voxel lies in the head, which the coarser networks see and the refiner does not.
-    """
-    own = np.arange(len(table))
-    return np.unique(np.minimum(own, table.partners), return_inverse=True)[1]
-
-
-def refiner_channels(table: LabelTable) -> tuple[int, int]:
-    """Channels that the refiner takes (one intensity, twice the kinds' posteriors) and answers with (kinds)."""
-    kinds = int(kinds_of(table).max()) + 1
-    return 1 + 2 * kinds, kinds
 
 
 def shown_to_refiner(
@@ -103,7 +90,7 @@ class Closeup:
 
         What is surely background stays.
         """
-        kinds = kinds_of(self._table)
+        kinds = self._table.kinds
         x, y, z = self._shape
         inputs = Shares(image=self._seen, shares=self._kinds)
         for planes, slab in net.slabs(inputs, progress, cancelled):
@@ -119,7 +106,7 @@ class Closeup:
 
 def _one_of_kind(table: LabelTable) -> np.ndarray:
     """float32 [C, K]: 1 where a channel is of a kind."""
-    return np.eye(refiner_channels(table)[1], dtype=np.float32)[kinds_of(table)]
+    return np.eye(refiner_channels(table)[1], dtype=np.float32)[table.kinds]
 
 
 def _as_shares(values: np.ndarray) -> np.ndarray:

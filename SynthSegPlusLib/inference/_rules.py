@@ -6,9 +6,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 from SynthSegPlusLib.inference._fields import Fields
+from SynthSegPlusLib.labels import LabelTable
 
 LARGEST_REACH_MM = 10.0
 """A closing of more than this reaches across whole fissures and the base of the skull."""
+
+
+def refiner_channels(table: LabelTable) -> tuple[int, int]:
+    """Channels that the refiner takes (one intensity, twice the posteriors by kind) and answers with (kinds)."""
+    kinds = int(table.kinds.max()) + 1
+    return 1 + 2 * kinds, kinds
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from SynthSegPlusLib.contract.errors import ModelError
 from SynthSegPlusLib.contract.options import SegmentOptions
 from SynthSegPlusLib.inference._fields import Fields
 from SynthSegPlusLib.inference._integrity import Integrity, sha256_of
-from SynthSegPlusLib.inference._refine import refiner_channels
 from SynthSegPlusLib.inference._rules import (
     Calibration,
     Padding,
@@ -20,6 +19,7 @@ from SynthSegPlusLib.inference._rules import (
     Postprocessing,
     QualityRule,
     SecondOpinion,
+    refiner_channels,
 )
 from SynthSegPlusLib.labels import Grouping, LabelTable, parcels, qc_regions, structures, tissues
 from SynthSegPlusLib.networks import RegressorSpec, UNetSpec

@@ -56,6 +56,9 @@ class LabelTable:
             raise ValueError(f"labels of table {name!r} must be unique and include the background 0")
         self.values = _frozen(np.array([label.value for label in self._labels], np.int32))
         self.partners = _frozen(np.array([self._channels[label.partner] for label in self._labels], np.intp))
+        first = np.minimum(np.arange(len(self._labels)), self.partners)
+        self.kinds = _frozen(np.unique(first, return_inverse=True)[1].astype(np.intp))
+        """Kind of every channel: a structure is of the same kind on both sides."""
 
     def __len__(self) -> int:
         return len(self._labels)

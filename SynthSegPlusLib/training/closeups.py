@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from SynthSegPlusLib.inference import ModelSet
-from SynthSegPlusLib.inference._refine import kinds_of, refiner_channels, shown_to_refiner
+from SynthSegPlusLib.inference._refine import shown_to_refiner
+from SynthSegPlusLib.inference._rules import refiner_channels
 from SynthSegPlusLib.inference._to_output import look
 from SynthSegPlusLib.labels import structures
 from SynthSegPlusLib.synthesis import Generator, label_space
@@ -137,7 +138,7 @@ class Refiner:
             before = np.stack(list(conformed.output_planes(posteriors, box)))  # type: ignore[arg-type]
             after = found.update(before, image[box], bias[box])
             shown = shown_to_refiner(normalised[box], before, after, self.table)
-            patches.append(_mirrored(Patch(shown, kinds_of(self.table)[truth[box]].astype(np.uint8)), rng))
+            patches.append(_mirrored(Patch(shown, self.table.kinds[truth[box]].astype(np.uint8)), rng))
         return patches
 
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from SynthSegPlusLib.contract.errors import OptionsError
-from SynthSegPlusLib.inference._refine import refiner_channels
+from SynthSegPlusLib.inference._rules import refiner_channels
 from SynthSegPlusLib.labels import parcels, qc_regions, structures, tissues
 from SynthSegPlusLib.networks import RegressorSpec, UNetSpec, build_regressor, build_unet
 from SynthSegPlusLib.synthesis import Generator, Sample, label_space

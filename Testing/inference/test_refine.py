@@ -13,7 +13,8 @@ from SynthSegPlusLib.commands.models import describe
 from SynthSegPlusLib.contract import Cancelled, ModelError, SegmentOptions
 from SynthSegPlusLib.inference import ModelSet, Segmenter, _to_output
 from SynthSegPlusLib.inference._memory import needed_memory
-from SynthSegPlusLib.inference._refine import Closeup, Shares, kinds_of, refiner_channels, shown_to_refiner
+from SynthSegPlusLib.inference._refine import Closeup, Shares, shown_to_refiner
+from SynthSegPlusLib.inference._rules import refiner_channels
 from SynthSegPlusLib.inference.quality import RegionConfidence
 from SynthSegPlusLib.labels import structures
 from SynthSegPlusLib.networks import UNetSpec, write_weights
@@ -21,7 +22,7 @@ from SynthSegPlusLib.volume import Volume, conform
 from Testing.inference.tiny import scan, write_tiny_set
 
 TABLE = structures("2.0")
-KINDS = kinds_of(TABLE)
+KINDS = TABLE.kinds
 TAKES, ANSWERS = refiner_channels(TABLE)
 SPEC = UNetSpec("refine", TAKES, ANSWERS, features=2, levels=2)
 LEFT, RIGHT = TABLE.channel(17), TABLE.channel(53)

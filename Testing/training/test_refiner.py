@@ -10,7 +10,7 @@ import pytest
 from SynthSegPlusLib.cli import main
 from SynthSegPlusLib.contract.errors import OptionsError
 from SynthSegPlusLib.inference import ModelSet, Segmenter, segmenter
-from SynthSegPlusLib.inference._refine import kinds_of, refiner_channels
+from SynthSegPlusLib.inference._rules import refiner_channels
 from SynthSegPlusLib.labels import structures
 from SynthSegPlusLib.networks import build_unet, save_weights
 from SynthSegPlusLib.synthesis import Generator, generator_config, label_space
@@ -113,7 +113,7 @@ def test_a_patch_shows_posteriors_and_knows_the_truth(task):
     assert np.allclose(shown[..., 1 : 1 + KINDS].sum(-1), 1, atol=1e-3)
     assert np.allclose(shown[..., 1 + KINDS :].sum(-1), 1, atol=1e-2)  # less what is kept as 0
     assert np.allclose(np.exp(target[..., 1:]), shown[..., 1 : 1 + KINDS] + LEAST, atol=1e-5)
-    assert set(np.unique(target[..., 0])) <= set(kinds_of(TABLE))
+    assert set(np.unique(target[..., 0])) <= set(TABLE.kinds)
 
 
 def test_the_networks_own_image_is_shown_as_they_saw_it(task, bank, monkeypatch):
