@@ -100,15 +100,17 @@ def forecast(grids: Grids, choice: Choice, rate: float) -> tuple[float, float]:
 
 def _stages(grids: Grids, choice: Choice) -> Iterator[float]:
     """Bytes of networks and posteriors at the stages that may need most."""
-    from SynthSegPlusLib.inference._memory import BRAIN_SHARE
+    from SynthSegPlusLib.inference._memory import BRAIN_SHARE, closeup_bytes
 
     model_set, options, roles = choice.model_set, choice.options, choice.roles()
     working, output = math.prod(grids.working), math.prod(grids.output)
     voxel = 4.0 * len(model_set.table)
     kept = voxel * min(BRAIN_SHARE * output, working * model_set.working_resolution_mm**3)
     dense = voxel * working * (2 if model_set.averages_segmenter(options.mode) else 1)
-    networks = (estimate_memory(role.network, _shape(role, grids, choice), options.precision) for role in roles)
-    yield max(networks) + dense + kept
+    for role in roles:
+        shape = _shape(role, grids, choice)
+        shown = closeup_bytes(math.prod(shape), len(model_set.table), role.network) if role.name == "refiner" else 0
+        yield estimate_memory(role.network, shape, options.precision) + shown + dense + kept
     if options.posteriors:
         native = grids.native if options.grid == "native" else None
         yield kept + voxel * math.prod(native or grids.output)
@@ -134,7 +136,12 @@ def _looks_first(choice: Choice) -> bool:
 
 
 def _shape(role: Role, grids: Grids, choice: Choice) -> Shape:
-    return choice.model_set.quality.input_shape if isinstance(role.network, RegressorSpec) else grids.working
+    from SynthSegPlusLib.inference._memory import refiner_grid
+
+    if isinstance(role.network, RegressorSpec):
+        return choice.model_set.quality.input_shape
+    refines = role.name == "refiner"
+    return refiner_grid(grids.working, choice.model_set.working_resolution_mm) if refines else grids.working
 
 
 def _averages(choice: Choice, role: str) -> bool:

@@ -59,12 +59,22 @@ def needed_memory(model_set: ModelSet, roles: tuple[str, ...], options: SegmentO
         held = 0 if role in ("tissue", "quality", "parcellation") and not options.posteriors else posteriors
         held += dense if role.startswith("segmenter") or role in ("structure", "denoiser") else 0
         held += single if role in ("segmenter", "structure") else 0
-        if role == "refiner":
-            held += dense + box * (network.in_channels + channels) * REFINER_BYTES
+        held += dense + closeup_bytes(box, channels, network) if role == "refiner" else 0
         needs.append(estimate_memory(network, shape, options.precision) + held)
     if options.posteriors:  # made whole on the grid of the results, of those that are kept
         needs.append(posteriors + (native if options.grid == "native" else output) * channels * FLOAT)
     return base + max(needs)
+
+
+def closeup_bytes(voxels: float, channels: int, network: UNetSpec | RegressorSpec) -> int:
+    """Bytes of what the refiner is shown of so many voxels, and of the posteriors of ``channels`` that it changes."""
+    return int(voxels * (network.in_channels + channels) * REFINER_BYTES)
+
+
+def refiner_grid(working: tuple[int, ...], resolution_mm: float) -> tuple[int, int, int]:
+    """The largest grid that a refiner looks at, of a working grid."""
+    x, y, z = (round(side * resolution_mm) for side in working)
+    return x, y, z
 
 
 def _grid_of(
@@ -73,11 +83,10 @@ def _grid_of(
     """The grid that a role's network works on, at the largest."""
     if isinstance(network, RegressorSpec):
         return model_set.quality.input_shape
+    if role == "refiner":
+        return refiner_grid(conformed.image.shape, conformed.resolution_mm)
     x, y, z = conformed.image.shape
-    if role != "refiner":
-        return x, y, z
-    finer = conformed.resolution_mm
-    return round(x * finer), round(y * finer), round(z * finer)
+    return x, y, z
 
 
 def check_memory(

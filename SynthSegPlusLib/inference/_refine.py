@@ -100,7 +100,7 @@ class Closeup:
                 factors = slab[number - planes.start, :y, :z][inside] ** np.float32(self._strength)
                 rows = found[inside] * factors[:, kinds]
                 total = rows.sum(axis=1, keepdims=True)
-                found[inside] = np.divide(rows, total, out=rows, where=total > 0)
+                found[inside] = np.divide(rows, total, out=found[inside], where=total > 0)
                 yield found
 
 

@@ -69,7 +69,8 @@ class WayToOutput:
             slabs: Slabs = on_output(self.conformed, coarse.posteriors, self.stages, window)
             return self._gathered(self._reported(slabs, window[0], 0.0), window), None
         scan, found = seen
-        if found is not None and self.model_set.refines:
+        empty = any(side.start == side.stop for side in window)  # what looks like brain lies in the padding
+        if found is not None and not empty and self.model_set.refines_labels(self.options.label_version):
             closeup = self._closeup(scan, found, coarse.posteriors, window)
             return self.pool.run("refiner", lambda net: self._refined(net, closeup, scan, found, coarse, window))
         confidence = new_confidence(self.model_set, self.options)
@@ -135,9 +136,10 @@ class WayToOutput:
         multiple = self.model_set.require("refiner").network.multiple
         strength = strength_in(self.rules.refinement, self.conformed.volume.spacing)
         closeup = Closeup(shape, self.table, multiple, strength)
-        normalised = found.on_output(scan, self.conformed.to_output(found.bias))
+        bias, across = self.conformed.to_output(found.bias), window[1:]
         for number, (before, after) in enumerate(self._read(scan, found, posteriors, window)):
-            closeup.add(number, normalised[window[0].start + number][window[1:]], before, after)
+            plane = window[0].start + number
+            closeup.add(number, found.on_output(scan[plane][across], bias[plane][across]), before, after)
             self.stages.update(_LOOKED + (_SHOWN - _LOOKED) * (number + 1) / shape[0])
         return closeup
 

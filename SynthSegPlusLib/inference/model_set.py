@@ -206,7 +206,9 @@ class ModelSet:
 
     @property
     def modes(self) -> tuple[str, ...]:
-        """Modes that this set can run."""
+        """Modes that this set can run; none where it lacks the refiner that all of them end with."""
+        if self.refines and not self.has("refiner"):
+            return ()
         return tuple(mode for mode, needed in MODE_ROLES.items() if all(role in self.roles for role in needed))
 
     @property
@@ -214,6 +216,7 @@ class ModelSet:
         """Robust if the set has it, else default; `ModelError` when it can run nothing."""
         if not self.modes:
             self.require("segmenter")
+            self.require("refiner")
         return self.modes[0]
 
     @property
@@ -249,6 +252,10 @@ class ModelSet:
         """Whether the refiner has a say at 1 mm."""
         return self.postprocessing.refinement > 0
 
+    def refines_labels(self, label_version: str) -> bool:
+        """Whether it has a say in a run for this version of the labels: the refiner knows those of the set alone."""
+        return self.refines and label_version == self.label_version
+
     def asks_second_opinion(self, mode: str) -> bool:
         """Whether S is asked too where the result of ``mode`` is scored: it must be another network's."""
         return self.quality.second_opinion is not None and "structure" in MODE_ROLES[mode] and self.has("segmenter")
@@ -264,7 +271,7 @@ class ModelSet:
             roles[roles.index("segmenter")] = self.segmenter_role(options.label_version)
         if self.averages_segmenter(options.mode):
             roles.insert(roles.index("structure"), "segmenter")
-        if self.refines:
+        if self.refines_labels(options.label_version):
             roles.append("refiner")
         if options.parcellation:
             roles.append("parcellation")
@@ -339,6 +346,11 @@ def _check_rules(found: ModelSet, path: Path) -> None:
         raise ModelError(
             f"In {path}, postprocessing.refinement is {found.postprocessing.refinement:g} without appearance, whose "
             f"results the refiner is shown; give both, or leave it out."
+        )
+    if found.refines and "refiner" not in {*found.roles, *found.absent}:
+        raise ModelError(
+            f"In {path}, postprocessing.refinement is {found.postprocessing.refinement:g} and roles describe no "
+            f"refiner; describe it, or leave refinement out."
         )
 
 

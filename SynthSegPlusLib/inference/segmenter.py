@@ -128,8 +128,13 @@ class Segmenter:
         """What the networks alone make of a scan, before anything brings it to 1 mm: what the refiner learns from.
 
         Returns the conformed scan, and posteriors float32 [X, Y, Z, C] on its padded working grid, in which gaps of the
-        brain are filled. Raises as `segment` does.
+        brain are filled. Raises as `segment` does, and `OptionsError` where the networks work at 1 mm themselves.
         """
+        if self.model_set.working_resolution_mm <= 1:
+            raise OptionsError(
+                f"The networks of {self.model_set.name!r} work at {self.model_set.working_resolution_mm:g} mm, and "
+                f"nothing brings their posteriors to 1 mm."
+            )
         return self._prepared(volume, Stages(self._plan(), None, None))[2].coarse()
 
     def _prepared(self, volume: Volume, stages: Stages) -> tuple[tuple[Finding, ...], Chosen, Cascade]:

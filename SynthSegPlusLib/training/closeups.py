@@ -1,10 +1,11 @@
 """What the refiner learns from: patches at 1 mm of segmented heads, in a contrast that is new each time.
 
 The networks' posteriors of a head stay what they were, for making them takes long; its image is made anew, with other
-intensities, so that borders are found by whatever tells two structures apart and not by the contrasts of few scans.
-Intensities alone would tell the refiner more than those of real scans can: a mixture's noise is white, and its borders
-are those of the labels. So part of the noise is smooth, as the inside of a real structure is uneven, and the labels of
-which the image is made are slightly out of place, as those that people draw are.
+intensities (of slices that are stored at 1 mm, however thick), so that borders are found by whatever tells two
+structures apart and not by the contrasts of few scans. Intensities alone would tell the refiner more than those of real
+scans can: a mixture's noise is white, and its borders are those of the labels. So part of the noise is smooth, as the
+inside of a real structure is uneven, and the labels of which the image is made are slightly out of place, as those that
+people draw are.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from SynthSegPlusLib.contract.errors import InputError
 from SynthSegPlusLib.inference import ModelSet
 from SynthSegPlusLib.inference._refine import shown_to_refiner
 from SynthSegPlusLib.inference._rules import refiner_channels
@@ -35,8 +37,8 @@ PATCHES = 12
 AS_SEEN = 0.12
 """Share of the images that are those that the networks saw."""
 UNEVEN, UNEVEN_MM = (0.0, 1.2), (2.5, 7.0)
-"""Spread of the smooth part of the noise, where that of all is 1, in four of five images; and how far its control
-points lie apart."""
+"""Spread of the smooth part of the noise in four of five images, beside white noise, which it partly replaces; and how
+far its control points lie apart (voxels)."""
 MISPLACED, MISPLACED_MM = (0.0, 0.9), (3.0, 8.0)
 """Standard deviation (mm, each axis) by which labels are out of place, in four of five images; and likewise."""
 SMALL = (17, 53, 18, 54, 5, 44, 26, 58, 13, 52, 11, 50)
@@ -44,6 +46,8 @@ SMALL = (17, 53, 18, 54, 5, 44, 26, 58, 13, 52, 11, 50)
 caudates."""
 LEAST = 1e-5
 """Posterior that a structure is taken to have at least, in the loss."""
+BLIND = 50
+"""Images in which nothing is seen, after which there is nothing to learn."""
 _OFTEN, _ABOUT_SMALL, _ASIDE = 0.8, 0.45, 12
 _FEW = 1e-3  # of an image that is no more than one intensity
 
@@ -99,15 +103,19 @@ class Refiner:
         return loss
 
     def _patches(self, seed: list[int]) -> list[Patch]:
-        """All patches of one image; an image in which no head can be seen is passed over."""
+        """All patches of one image; an image in which no head can be seen is passed over, up to `BLIND` times."""
         rng = np.random.default_rng([*seed, PATCHES])
-        while True:
+        for _ in range(BLIND):
             head = read_head(self.paths[int(rng.integers(len(self.paths)))])
             with generation():
                 image = head.image if rng.random() < AS_SEEN else self._seen_anew(head, rng)
             found = self._closeups(head, image, rng) if np.ptp(image) > _FEW else None
             if found is not None:
                 return found
+        raise InputError(
+            f"The networks of {self.model_set.name!r} found no brain in {BLIND} heads of the bank one after the other "
+            f"(seed {seed}); look at the bank, and train with other networks."
+        )
 
     def _seen_anew(self, head: Head, rng: np.random.Generator) -> np.ndarray:
         """Another image of the labels of a head, float32 [x, y, z]."""
@@ -168,7 +176,7 @@ def smooth_noise(shape: tuple[int, ...], spacing: float, rng: np.random.Generato
 
 
 def uneven_noise(shape: tuple[int, ...], rng: np.random.Generator) -> Any:
-    """Noise of about unit variance, float32 ``shape``, white or partly smooth (`UNEVEN`)."""
+    """Noise, float32 ``shape``, white and of unit variance, or partly smooth (`UNEVEN`) and of a variance up to 1.7."""
     from keras import ops
 
     white = ops.convert_to_tensor(rng.standard_normal(shape, dtype=np.float32))

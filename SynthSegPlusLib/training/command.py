@@ -19,7 +19,7 @@ _SHORT = {"bfloat16": "bf16", "float16": "fp16"}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
-    parser.add_argument("role", choices=ROLES, help="which network: S, S1, D, S2, S3 or R")
+    parser.add_argument("role", choices=ROLES, help="which network: S, S1, D, S2, the refiner, S3 or R")
     parser.add_argument("--labels", required=True, type=Path, metavar="DIR", help="folder of label maps (*seg_<id>)")
     parser.add_argument("--parcels", type=Path, metavar="DIR", help="folder of parcel maps (parcellation only)")
     parser.add_argument(
@@ -27,7 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="TOML file, or the name of a bundled one: " + ", ".join(bundled_configs()),
     )  # fmt: skip
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for checkpoints, weights, logs")
-    parser.add_argument("--models", type=Path, metavar="DIR", help="where the weight files that it starts from lie")
+    parser.add_argument("--models", type=Path, metavar="DIR",
+                        help="where the weight files that it starts from lie, or the model set that is refined")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
     parser.add_argument("--steps", type=int, help="stop after this many steps in all (default: the configuration's)")
     parser.add_argument("--precision", choices=PRECISIONS, help="of the arithmetic (default: the configuration's)")

@@ -68,6 +68,8 @@ def run(args: argparse.Namespace) -> int:
         configs[role] = _config(args.configs, role)
         roles.append(TrainedRole(role, Path(file), configs[role].network))
     coarse = {role: config for role, config in configs.items() if role != "refiner"}  # that works at 1 mm anyway
+    if not coarse:
+        raise OptionsError("A refiner refines what other networks found; name their weights too.")
     generators = [generator_config(config.generator) for config in coarse.values()]
     resolutions = {generator.resolution for generator in generators}
     if len(resolutions) > 1:

@@ -11,13 +11,16 @@ from typing import Any
 
 import numpy as np
 
+from SynthSegPlusLib.contract import SegmentOptions
 from SynthSegPlusLib.contract.errors import OptionsError
 from SynthSegPlusLib.inference import ModelSet, Segmenter
+from SynthSegPlusLib.inference.model_set import DESCRIPTION_FILE
 from SynthSegPlusLib.synthesis import Generator
 from SynthSegPlusLib.training.config import TrainingConfig
 from SynthSegPlusLib.training.pairs import claim_bank
 from SynthSegPlusLib.volume import Conformed, Volume, conform
 
+LABELS = "2.0"
 _BANK = 12  # separates the seeds of the bank from those of the training
 _TRACE = 2e-4  # posteriors below are kept as 0
 
@@ -51,7 +54,16 @@ def cascade_of(config: TrainingConfig) -> ModelSet:
     """The set whose results are refined, without a refiner; `OptionsError` where there is none that can be."""
     if config.cascade is None:
         raise OptionsError("The configuration names no model set under cascade; give its folder.")
+    if not (Path(config.cascade) / DESCRIPTION_FILE).is_file():
+        raise OptionsError(
+            f"There is no model set in {config.cascade}; name the folder of the one to refine with --models."
+        )
     found = ModelSet.load(config.cascade)
+    if found.label_version != LABELS:
+        raise OptionsError(
+            f"The model set {found.name!r} has labels of version {found.label_version}; a refiner is trained for those "
+            f"of {LABELS}."
+        )
     if not found.postprocessing.appearance:
         raise OptionsError(
             f"The model set {found.name!r} has no appearance in its postprocessing, whose results a refiner is shown; "
@@ -72,7 +84,7 @@ def fill_heads(config: TrainingConfig, generator: Generator, folder: Path, say: 
     claim_bank(folder, _made_from(config, generator, model_set), len(missing), config.pairs, say)
     if not missing:
         return folder
-    segmenter = Segmenter(model_set, mode=model_set.best_mode, quality=False, parcellation=False, keep_networks=True)
+    segmenter = Segmenter(model_set, _options(model_set), keep_networks=True)
     for count, number in enumerate(missing):
         head = _head(generator, segmenter, [config.seed, _BANK, number])
         partial = folder / f".{number:05d}.part.npz"
@@ -120,11 +132,19 @@ def _middle(conformed: Conformed, model_set: ModelSet) -> tuple[float, float, fl
     return (x, y, z) if same else None
 
 
+def _options(model_set: ModelSet) -> SegmentOptions:
+    return SegmentOptions(mode=model_set.best_mode, quality=False, parcellation=False)  # type: ignore[arg-type]
+
+
 def _made_from(config: TrainingConfig, generator: Generator, model_set: ModelSet) -> dict[str, Any]:
     """Everything that decides a head."""
     return {
         "role": config.role, "seed": config.seed, "generator": config.generator,
         "maps": [one.name for one in generator.maps],
-        "networks": {name: role.verify().sha256 for name, role in model_set.roles.items()},
-        "postprocessing": dataclasses.asdict(model_set.postprocessing),
+        "networks": {
+            name: model_set.require(name).verify().sha256 for name in model_set.needed_roles(_options(model_set))
+        },
+        "postprocessing": dataclasses.asdict(model_set.postprocessing), "mode": model_set.best_mode,
+        "grid": [model_set.scheme, model_set.working_resolution_mm, model_set.field_of_view_mm,
+                 dataclasses.astuple(model_set.padding)],
     }  # fmt: skip

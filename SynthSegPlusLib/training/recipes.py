@@ -83,7 +83,10 @@ def make_trainer(
     """
     shape = generator_config(config.generator).shape
     if config.role == "refiner":
+        from SynthSegPlusLib.training.heads import cascade_of
+
         shape = check_patch(config, shape)
+        cascade_of(config)
     check_grid(config, shape)
     check_folder(config, out, resume)
     generator = make_generator(config, labels, parcels)
@@ -95,10 +98,11 @@ def check_patch(config: TrainingConfig, shape: tuple[int, int, int]) -> tuple[in
     """The grid of the refiner's patches; `OptionsError` where they do not fit into scans of ``shape``, or are not of
     1 mm.
     """
-    resolution = generator_config(config.generator).resolution
-    if resolution != 1 or config.patch > min(shape):
+    generator = generator_config(config.generator)
+    if generator.resolution != 1 or generator.oversampling != 1 or config.patch > min(shape):
         raise OptionsError(
-            f"The refiner learns from patches of {config.patch} voxels of scans at 1 mm; the generator's scans have "
-            f"{shape} voxels of {resolution:g} mm: change its resolution or shape, or the patch."
+            f"The refiner learns from patches of {config.patch} voxels of scans made at 1 mm; the generator's scans "
+            f"have {shape} voxels of {generator.resolution:g} mm and oversampling {generator.oversampling}: change its "
+            f"resolution, oversampling or shape, or the patch."
         )
     return config.patch, config.patch, config.patch

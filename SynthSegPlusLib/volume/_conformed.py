@@ -135,8 +135,8 @@ class Conformed:
     def output_window(self, mask: np.ndarray) -> Box:
         """A box of the output grid outside which to_output() of an array that is 0 outside ``mask`` is 0.
 
-        It is the smallest up to a voxel a side, or reaches to the grid's edge where the mask reaches the patch's.
-        Empty where the mask is. mask: boolean [X, Y, Z] on the padded patch.
+        It is the smallest up to a voxel a side, or reaches to the grid's edge where the mask reaches that of the
+        working grid. Empty where the mask is. mask: boolean [X, Y, Z] on the padded patch.
         """
         to_output = np.linalg.inv(self.output_affine) @ self.affine
         box = []
@@ -144,10 +144,12 @@ class Conformed:
             seen = np.flatnonzero(mask.any(axis=tuple(other for other in range(3) if other != axis)))
             if not len(seen):
                 return (slice(0, 0),) * 3
-            # Interpolation reaches to the next voxel of the patch, and repeats the outermost one to the grid's edge.
+            # Interpolation reaches to the next voxel, and repeats the outermost one of the working grid to the edge.
             ends = to_output[axis, axis] * np.array([seen[0] - 1, seen[-1] + 1]) + to_output[axis, 3]
-            start = 0 if seen[0] <= self.inner[axis].start else int(np.floor(ends[0]))
-            stop = side if seen[-1] >= self.inner[axis].stop - 1 else int(np.ceil(ends[1])) + 1
+            first = seen[0] <= self.inner[axis].start and self.patch[axis].start == 0
+            last = seen[-1] >= self.inner[axis].stop - 1 and self.patch[axis].stop == self.working_shape[axis]
+            start = 0 if first else int(np.floor(ends[0]))
+            stop = side if last else int(np.ceil(ends[1])) + 1
             box.append(slice(min(max(start, 0), side), min(max(stop, 0), side)))
         return tuple(box)  # type: ignore[return-value]
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from SynthSegPlusLib.commands._engine import Choice
-from SynthSegPlusLib.commands._estimate import Grids, forecast
+from SynthSegPlusLib.commands._estimate import Grids, forecast, operations, work_of
 from SynthSegPlusLib.contract import SegmentOptions
 from SynthSegPlusLib.inference import ModelSet
 
@@ -37,3 +37,16 @@ def test_the_first_look_at_a_large_field_of_view_counts():
     framed = replace(model_set, field_of_view_mm=(160, 192, 160))
     grids = Grids((80, 96, 80), (600, 600, 600))
     assert memory(grids, framed) > memory(grids, model_set, crop=160)
+
+
+def test_a_refiner_counts_at_1_mm():
+    model_set = ModelSet.find("starter_cascade_2mm")
+    plain = replace(model_set, postprocessing=replace(model_set.postprocessing, refinement=0.0))
+    grids = Grids((80, 96, 80), (200, 220, 200))
+    work = [work_of(grids, Choice(one, SegmentOptions(mode="fast"))) for one in (plain, model_set)]
+    refiner = model_set.require("refiner").network
+    assert work[1] - work[0] == pytest.approx(operations(refiner, (160, 192, 160)))
+    shown = 160 * 192 * 160 * (refiner.in_channels + len(model_set.table)) * 2
+    more = memory(grids, model_set) - memory(grids, plain)
+    assert more > 0.3 * shown  # S, which needs more than the refiner's network alone, is no longer held
+    assert memory(grids, model_set) > shown + 0.4 * 160 * 192 * 160 * 33 * 4

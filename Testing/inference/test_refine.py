@@ -13,11 +13,12 @@ from SynthSegPlusLib.commands.models import describe
 from SynthSegPlusLib.contract import Cancelled, ModelError, SegmentOptions
 from SynthSegPlusLib.inference import ModelSet, Segmenter, _to_output
 from SynthSegPlusLib.inference._memory import needed_memory
+from SynthSegPlusLib.inference._pool import NetworkPool
 from SynthSegPlusLib.inference._refine import Closeup, Shares, shown_to_refiner
 from SynthSegPlusLib.inference._rules import refiner_channels
 from SynthSegPlusLib.inference.quality import RegionConfidence
 from SynthSegPlusLib.labels import structures
-from SynthSegPlusLib.networks import UNetSpec, write_weights
+from SynthSegPlusLib.networks import RegressorSpec, UNetSpec, load_network, load_regressor, write_weights
 from SynthSegPlusLib.volume import Volume, conform
 from Testing.inference.tiny import scan, write_tiny_set
 
@@ -55,6 +56,13 @@ def a_set(folder, strength, favoured=None, logit=0.0, network=SPEC, **changes):
 
 def run(models, mode="fast", **options):
     return Segmenter(models, mode=mode, device="cpu", posteriors=True, **options).segment(scan())
+
+
+def on_the_cpu(self, role, device, chunk_voxels):
+    """What a pool for a GPU gives out here."""
+    found = self.model_set.require(role)
+    load = load_regressor if isinstance(found.network, RegressorSpec) else load_network
+    return load(found.network, found.path, "float32", "cpu")
 
 
 def random_posteriors(shape, seed=0):
@@ -159,7 +167,7 @@ def test_shares_beyond_the_grid_are_zero():
     assert not slab[[0, 3]].any()
 
 
-@pytest.mark.parametrize("mode", ["fast", "robust", "s-d"])
+@pytest.mark.parametrize("mode", ["fast", "default", "robust", "s1-s2", "s-d", "s1-s2-d"])
 def test_a_refiner_that_favours_a_structure_changes_the_result_of_every_mode(tmp_path, mode):
     kind = KINDS[TABLE.channel(3)]
     plain, none, more = (
@@ -168,7 +176,8 @@ def test_a_refiner_that_favours_a_structure_changes_the_result_of_every_mode(tmp
         )
     )  # fmt: skip
     cortex = TABLE.channels((3, 42))
-    assert np.allclose(plain.posteriors.data, none.posteriors.data, atol=2e-4)
+    changed = np.abs(plain.posteriors.data - none.posteriors.data) > 2e-4
+    assert changed.mean() < 5e-3  # rounding may put a voxel on the other side of a threshold
     assert more.posteriors.data[..., cortex].sum() > 1.05 * plain.posteriors.data[..., cortex].sum()
     assert np.allclose(more.posteriors.data.sum(-1), 1, atol=1e-4)
     assert sum(more.volumes.volumes().values()) == pytest.approx(more.icv_mm3)
@@ -199,6 +208,94 @@ def test_confidence_is_that_of_the_refined_posteriors(tmp_path):
     count.add(found.posteriors.data, found.posteriors.data.argmax(-1).astype(np.uint8))
     said = list(found.record["quality_parts"]["confidence"].values())
     assert np.allclose(said, count.scores(), atol=1e-3)
+
+
+@pytest.mark.parametrize("mode", ["s-d", "s1-s2-d"])
+def test_confidence_is_not_raised_by_what_d_forced(tmp_path, mode):
+    rule = {"intercept": [0.0] * 10, "regressor": [0.0] * 10, "confidence": [1.0] * 10}
+    quality = {"grid": [32, 32, 32], "ignored_labels": [24], "alone": rule}
+    models = a_set(tmp_path / "set", 1.0, KINDS[TABLE.channel(3)], 3.0, quality=quality)
+    found = run(models, mode, quality=True)
+    count = RegionConfidence(TABLE, models.qc_regions)
+    count.add(found.posteriors.data, found.posteriors.data.argmax(-1).astype(np.uint8))
+    said = np.array(list(found.record["quality_parts"]["confidence"].values()))
+    assert (said < count.scores() + 0.02).all()
+    assert said.mean() < count.scores().mean() - 0.05
+
+
+def test_a_box_is_cut_into_chunks_without_a_seam(tmp_path):
+    closeup, *_ = closeup_of((13, 10, 9))
+    rng = np.random.default_rng(5)
+    weights = {
+        layer.name: {name: rng.normal(0, 0.3, shape).astype(np.float32) ** (2 if "variance" in name else 1)
+                     for name, shape in layer.shapes.items()} for layer in SPEC.layers()
+    }  # fmt: skip
+    write_weights(weights, tmp_path / "refiner.h5")
+    whole, parts = (
+        np.stack(list(closeup.refined(
+            load_network(SPEC, tmp_path / "refiner.h5", device="cpu", chunk_voxels=voxels),
+            lambda done: None, lambda: False,
+        ))) for voxels in (10**6, 12 * 12 * 4)
+    )  # fmt: skip
+    assert np.allclose(whole, parts, atol=1e-5)
+    assert whole.std(axis=(0, 1, 2)).max() > 1e-3
+
+
+def test_a_shortage_in_the_refiner_is_told_and_its_second_attempt_counts_anew(tmp_path, monkeypatch):
+    rule = {"intercept": [0.0] * 10, "regressor": [0.0] * 10, "confidence": [1.0] * 10}
+    quality = {"grid": [32, 32, 32], "ignored_labels": [24], "alone": rule}
+    models = a_set(tmp_path / "set", 1.0, KINDS[TABLE.channel(3)], 3.0, quality=quality)
+    plain = run(models, quality=True)
+    refined, failed = Closeup.refined, []
+
+    def short(self, *about):
+        for number, plane in enumerate(refined(self, *about)):
+            if number == 5 and not failed:
+                failed.append(True)
+                raise MemoryError("CUDA out of memory")
+            yield plane
+
+    monkeypatch.setattr(Closeup, "refined", short)
+    monkeypatch.setattr(NetworkPool, "_network", on_the_cpu)
+    segmenter = Segmenter(models, mode="fast", quality=True, posteriors=True, keep_networks=True)
+    segmenter._networks = lambda chosen: NetworkPool(models, "float32", "gpu", True)
+    again = segmenter.segment(scan())
+    assert failed
+    assert np.allclose(again.posteriors.data, plain.posteriors.data, atol=1e-6)
+    assert again.record["quality_parts"]["confidence"] == plain.record["quality_parts"]["confidence"]
+
+
+def test_it_can_be_cancelled_while_it_refines(tmp_path):
+    stopped = []
+
+    def report(stage, part, whole):
+        if stage == "Postprocessing" and part > 0.55:
+            stopped.append(part)
+
+    with pytest.raises(Cancelled):
+        Segmenter(a_set(tmp_path / "set", 1.0), mode="fast", device="cpu").segment(
+            scan(), progress=report, cancelled=lambda: bool(stopped)
+        )
+    assert 0.55 < stopped[0] < 0.9
+
+
+def test_a_crop_keeps_the_box_small(tmp_path, monkeypatch):
+    shapes = []
+
+    class Noting(Closeup):
+        def __init__(self, shape, *about):
+            shapes.append(shape)
+            super().__init__(shape, *about)
+
+    monkeypatch.setattr(_to_output, "Closeup", Noting)
+    models = a_set(tmp_path / "set", 1.0)
+    Segmenter(models, mode="fast", device="cpu", crop=(32, 32, 32)).segment(scan((80, 84, 88)))
+    assert all(side <= 36 for side in shapes[0])
+
+
+def test_labels_of_another_version_are_not_refined(tmp_path):
+    models = a_set(tmp_path / "set", 1.0)
+    assert "refiner" not in models.needed_roles(SegmentOptions(mode="fast", label_version="1.0"))
 
 
 def test_progress_rises_to_its_end(tmp_path):
@@ -232,14 +329,18 @@ def test_a_set_without_the_refiner_that_its_rules_ask_for_says_so(tmp_path):
     models.require("refiner").path.unlink()
     lacking = ModelSet.load(models.folder)
     assert "refiner" in lacking.lacking
+    assert lacking.modes == ()
     with pytest.raises(ModelError, match="has no refiner at 1 mm: the file"):
         Segmenter(lacking, mode="fast")
+    with pytest.raises(ModelError, match="has no refiner at 1 mm: the file"):
+        _ = lacking.best_mode
     assert "refiner" not in ModelSet.load(write_tiny_set(tmp_path / "other")).lacking
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
-    [({"appearance": 0.0}, "refinement is 0.5 without appearance"), ({"refinement": 1.5}, "refinement")],
+    [({"appearance": 0.0}, "refinement is 0.5 without appearance"), ({"refinement": 1.5}, "refinement"),
+     ({}, "roles describe no refiner")],
 )
 def test_a_rule_that_cannot_be_followed_is_refused(tmp_path, changes, words):
     rules = {**RULES, "refinement": 0.5, **changes}

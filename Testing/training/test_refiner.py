@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from SynthSegPlusLib.cli import main
-from SynthSegPlusLib.contract.errors import OptionsError
+from SynthSegPlusLib.contract.errors import InputError, OptionsError
 from SynthSegPlusLib.inference import ModelSet, Segmenter, segmenter
 from SynthSegPlusLib.inference._rules import refiner_channels
 from SynthSegPlusLib.labels import structures
-from SynthSegPlusLib.networks import build_unet, save_weights
+from SynthSegPlusLib.networks import build_unet, load_network, save_weights
 from SynthSegPlusLib.synthesis import Generator, generator_config, label_space
 from SynthSegPlusLib.training import closeups
 from SynthSegPlusLib.training.closeups import LEAST, PATCHES, Refiner, misplaced, smooth_noise, uneven_noise
@@ -40,6 +40,7 @@ def cascade(tmp_path_factory):
 
 
 def config(folder, **values):
+    values = {"ema": 0.0, **values}  # the weights that are written are then the model's own
     return training_config({
         "role": "refiner", "cascade": str(folder), "patch": SIDE, "pairs": 2, "steps": 2, "seed": 4,
         "network": {"features": 2, "levels": 2}, "freeze_norm": 0, "generator": GENERATOR, **values,
@@ -119,7 +120,7 @@ def test_a_patch_shows_posteriors_and_knows_the_truth(task):
 def test_the_networks_own_image_is_shown_as_they_saw_it(task, bank, monkeypatch):
     monkeypatch.setattr(closeups, "AS_SEEN", 1.1)
     shown = [numpy(task.batch([4, number])[0])[0, ..., 0] for number in range(PATCHES)]
-    heads = [read_head(path).image for path in sorted(bank.glob("*.npz"))]
+    heads, compared = [read_head(path).image for path in sorted(bank.glob("*.npz"))], []
 
     def is_part(patch, image):
         """Whether a patch is a part of an image, up to a field that is nearly constant in it."""
@@ -128,6 +129,7 @@ def test_the_networks_own_image_is_shown_as_they_saw_it(task, bank, monkeypatch)
         for line in (patch[SIDE // 2, SIDE // 2], patch[SIDE // 3, SIDE // 2]):
             if line.std() < 1e-3:
                 continue
+            compared.append(True)
             with np.errstate(all="ignore"):
                 centred = flat - flat.mean(1, keepdims=True)
                 match = centred @ (line - line.mean()) / (np.linalg.norm(centred, axis=1) * line.std() * SIDE**0.5)
@@ -136,6 +138,7 @@ def test_the_networks_own_image_is_shown_as_they_saw_it(task, bank, monkeypatch)
         return True
 
     assert all(any(is_part(patch, image) for image in heads) for patch in shown[:4])
+    assert len(compared) > 4
 
 
 def test_it_begins_with_the_posteriors_as_they_are(task, tmp_path):
@@ -168,6 +171,11 @@ def test_it_trains_resumes_and_its_weights_run_in_the_engine(cascade, bank, tmp_
     for a, b in zip(rest.model.variables, whole.model.variables, strict=True):
         assert np.allclose(numpy(a), numpy(b), atol=1e-5)
     assert any(numpy(variable).any() for variable in whole.model.get_layer("refine_likelihood").weights)
+    net = load_network(whole.task.spec, tmp_path / "two" / "refine.h5", device="cpu")
+    shown = numpy(whole.task.batch([4, 9])[0])
+    logits = numpy(whole.model(shown))[0]
+    expected = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    assert np.allclose(net.softmax(shown[0]), expected, atol=1e-3)
 
 
 def test_smooth_noise_is_smooth_and_of_unit_variance():
@@ -199,6 +207,7 @@ def test_labels_are_out_of_place_by_about_as_much_as_asked(monkeypatch):
     [
         ({"patch": 64}, "patches of 64 voxels"),
         ({"generator": {**GENERATOR, "resolution": 2.0}}, "voxels of 2 mm"),
+        ({"generator": {**GENERATOR, "oversampling": 2}}, "oversampling 2"),
         ({"patch": 17}, "refiner network all sides must be multiples of 2"),
         ({"cascade": None}, "names no model set under cascade"),
     ],
@@ -219,6 +228,25 @@ def test_a_set_without_appearance_has_nothing_to_show(tmp_path):
     plain = write_tiny_set(tmp_path / "plain", working_resolution_mm=2.0)
     with pytest.raises(OptionsError, match="no appearance in its postprocessing"):
         make_task(config(plain), generator(), tmp_path / "out")
+
+
+def test_a_folder_without_a_set_is_named_before_anything_is_made(tmp_path):
+    with pytest.raises(OptionsError, match=r"no model set in .*name the folder of the one to refine with --models"):
+        make_trainer(config(tmp_path / "nothing"), tmp_path / "maps", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_bank_in_which_nothing_is_seen_ends_with_a_reason(task, monkeypatch):
+    monkeypatch.setattr(closeups, "look", lambda *about: None)
+    monkeypatch.setattr(closeups, "BLIND", 2)
+    with pytest.raises(InputError, match="found no brain in 2 heads"):
+        task.batch([4, 0])
+
+
+def test_a_set_at_1_mm_has_nothing_to_refine(tmp_path):
+    fine = ModelSet.load(write_tiny_set(tmp_path / "fine"))
+    with pytest.raises(OptionsError, match="work at 1 mm"):
+        Segmenter(fine, mode="robust").coarse(Volume(np.zeros((8, 8, 8), np.float32), np.eye(4), "none"))
 
 
 def test_a_cascade_is_for_the_refiner_only_and_lies_where_the_models_are(tmp_path):
@@ -242,6 +270,9 @@ def test_a_set_is_exported_with_its_refiner(tmp_path, capsys):
     assert "--appearance; give all three" in capsys.readouterr().err
     assert main([*command, "--appearance", "0.5"]) == 2
     assert main([*command, "--appearance", "0.5", "--refinement", "2"]) == 2
+    alone = [*command[:-2], weights[1], "--appearance", "0.5", "--refinement", "0.5"]
+    assert main(alone) == 2
+    assert "name their weights too" in capsys.readouterr().err
     assert not (tmp_path / "set").exists()
     assert main([*command, "--appearance", "0.5", "--refinement", "0.5"]) == 0
     made = ModelSet.load(tmp_path / "set")
