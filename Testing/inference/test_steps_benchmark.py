@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 
 import keras
 import numpy as np
 
-from SynthSegPlusLib.inference import _to_output
+from SynthSegPlusLib.inference import Segmenter, _to_output
 from Testing.benchmarks.inference import steps
+from Testing.inference import test_refine
 from Testing.inference.appearances import a_set
 from Testing.inference.tiny import scan
 
@@ -30,6 +32,14 @@ def test_it_measures_every_step_and_leaves_the_engine_as_it_was(tmp_path):
     assert found["peak_mb"]["intensities"] > 0
     after = {name: getattr(_to_output, name) for name in steps.STEPS.values()}, _to_output.WayToOutput.bring
     assert after == before
+
+
+def test_a_set_with_a_refiner_has_its_steps_too(tmp_path):
+    models = test_refine.a_set(tmp_path / "set", 0.5)
+    with steps.watched(time.process_time) as spent:
+        Segmenter(models, mode="fast", device="cpu").segment(scan((40, 44, 48)))
+    assert {"gaps", "intensities", *steps.REFINER, steps.WHOLE} <= set(spent)
+    assert spent["closeup"] + spent["refiner"] < spent[steps.WHOLE]
 
 
 def test_steps_that_run_twice_count_twice():

@@ -32,6 +32,8 @@ STEPS = {
     "gaps": "fill_gaps", "intensities": "fit_appearance", "roughness": "relative_roughness", "fluid": "return_fluid",
 }  # fmt: skip
 """Steps by the names of the functions that do them."""
+REFINER = {"closeup": "_closeup", "refiner": "_refined"}
+"""And those of a set with a refiner, by the methods of `WayToOutput`: what it is shown, and its run."""
 WHOLE = "the whole way"
 
 
@@ -104,15 +106,16 @@ def watched(clock: Callable[[], float], resets: Callable[[], object] = lambda: N
 
         return run
 
-    kept = {name: getattr(_to_output, name) for name in STEPS.values()}
-    whole = _to_output.WayToOutput.bring
+    way: Any = _to_output.WayToOutput
+    places = [(_to_output, name, step) for step, name in STEPS.items()]
+    places += [(way, name, step) for step, name in REFINER.items()]
+    if not of_memory:  # within which the steps reset the peak
+        places.append((way, "bring", WHOLE))
+    kept = [getattr(owner, name) for owner, name, _ in places]
     try:
-        for step, name in STEPS.items():
-            setattr(_to_output, name, noting(step, kept[name]))
-        if not of_memory:  # within which the steps reset the peak
-            _to_output.WayToOutput.bring = noting(WHOLE, whole)  # type: ignore[method-assign]
+        for (owner, name, step), work in zip(places, kept, strict=True):
+            setattr(owner, name, noting(step, work))
         yield found
     finally:
-        for name, work in kept.items():
-            setattr(_to_output, name, work)
-        _to_output.WayToOutput.bring = whole  # type: ignore[method-assign]
+        for (owner, name, _), work in zip(places, kept, strict=True):
+            setattr(owner, name, work)
