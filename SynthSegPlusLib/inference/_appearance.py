@@ -72,16 +72,13 @@ class Appearance:
     low: float
     width: float
 
-    def normalised(self, intensities: np.ndarray) -> np.ndarray:
-        """Intensities float [n, X, Y, Z] of the working grid without the bias field.
+    def normalised(self, intensities: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
+        """Intensities float [n, X, Y, Z] of the working grid without the bias field; of another, [...] with the field
+        ``bias`` there.
 
         The brain's range is 0 to 1, but for the constant part of the field.
         """
-        return (intensities - self.low) / self.width - self.bias
-
-    def on_output(self, intensities: np.ndarray, bias: np.ndarray) -> np.ndarray:
-        """As `normalised`, of intensities and the field [...] of another grid."""
-        return (intensities - self.low) / self.width - bias
+        return (intensities - self.low) / self.width - (self.bias if bias is None else bias)
 
     def update(self, posteriors: np.ndarray, intensities: np.ndarray, bias: np.ndarray) -> np.ndarray:
         """Posteriors float32 [..., C] after Bayes' rule, a new array.

@@ -33,7 +33,7 @@ def shown_to_refiner(
     intensities: normalised and without the bias field, float [...]; before, after: posteriors [..., C] without and with
     what these intensities say.
     """
-    of_kind = _one_of_kind(table)
+    of_kind = np.eye(refiner_channels(table)[1], dtype=np.float32)[table.kinds]
     seen = np.clip(intensities, *SEEN)[..., None].astype(np.float32)
     return np.concatenate([seen, after @ of_kind, before @ of_kind], axis=-1)
 
@@ -68,7 +68,6 @@ class Closeup:
 
     def __init__(self, shape: tuple[int, ...], table: LabelTable, multiple: int, strength: float) -> None:
         self._table, self._strength, self._shape = table, strength, shape
-        self._of_kind = _one_of_kind(table)
         padded = tuple(-(-side // multiple) * multiple for side in shape)
         self._seen = np.zeros(padded, np.float32)
         self._kinds = np.zeros((*padded, refiner_channels(table)[0] - 1), np.uint16)
@@ -77,10 +76,9 @@ class Closeup:
     def add(self, plane: int, intensities: np.ndarray, before: np.ndarray, after: np.ndarray) -> None:
         """Note a plane [Y, Z]; as `shown_to_refiner`."""
         _, y, z = self._shape
-        half = self._of_kind.shape[1]
-        self._seen[plane, :y, :z] = np.clip(intensities, *SEEN)
-        self._kinds[plane, :y, :z, :half] = _as_shares(after @ self._of_kind)
-        self._kinds[plane, :y, :z, half:] = _as_shares(before @ self._of_kind)
+        shown = shown_to_refiner(intensities, before, after, self._table)
+        self._seen[plane, :y, :z] = shown[..., 0]
+        self._kinds[plane, :y, :z] = _as_shares(shown[..., 1:])
         self._posteriors[plane] = _as_shares(after)
 
     def refined(
@@ -102,11 +100,6 @@ class Closeup:
                 total = rows.sum(axis=1, keepdims=True)
                 found[inside] = np.divide(rows, total, out=found[inside], where=total > 0)
                 yield found
-
-
-def _one_of_kind(table: LabelTable) -> np.ndarray:
-    """float32 [C, K]: 1 where a channel is of a kind."""
-    return np.eye(refiner_channels(table)[1], dtype=np.float32)[table.kinds]
 
 
 def _as_shares(values: np.ndarray) -> np.ndarray:

@@ -21,9 +21,11 @@ from SynthSegPlusLib.inference.quality import RegionConfidence
 from SynthSegPlusLib.labels import LabelTable, structures
 from SynthSegPlusLib.volume import CT_RANGE_HU, Conformed
 
-_LOOKED, _SHOWN, _BROUGHT = 0.4, 0.5, 0.9
-"""Shares of the stage's time when the scan was looked at, when the refiner may begin, and when all planes are at 1 mm;
-the rest is for what comes after (components, normalising)."""
+_LOOKED, _BROUGHT = 0.5, 0.9
+"""Shares of the stage's time when the scan was looked at, and when all planes are at 1 mm; the rest is for what comes
+after (components, normalising)."""
+_LOOKED_FIRST, _SHOWN, _REFINED = 0.1, 0.25, 0.97
+"""With a refiner, which takes most of the time: when the scan was looked at, when it may begin, and when it is done."""
 _FOREGROUND = 0.05
 """Where posteriors are brought to 1 mm, voxels that are this surely background are left alone."""
 
@@ -36,6 +38,16 @@ class Coarse(NamedTuple):
 
     posteriors: np.ndarray
     sure: np.ndarray | None = None
+
+
+class Seen(NamedTuple):
+    """The scan on the output grid, float [R, A, S], what the structures look like in it (None: there is no brain), and
+    the bias field there.
+    """
+
+    scan: np.ndarray
+    found: Appearance | None = None
+    bias: np.ndarray | None = None
 
 
 class WayToOutput:
@@ -68,13 +80,12 @@ class WayToOutput:
         if seen is None:
             slabs: Slabs = on_output(self.conformed, coarse.posteriors, self.stages, window)
             return self._gathered(self._reported(slabs, window[0], 0.0), window), None
-        scan, found = seen
         empty = any(side.start == side.stop for side in window)  # what looks like brain lies in the padding
-        if found is not None and not empty and self.model_set.refines_labels(self.options.label_version):
-            closeup = self._closeup(scan, found, coarse.posteriors, window)
-            return self.pool.run("refiner", lambda net: self._refined(net, closeup, scan, found, coarse, window))
+        if seen.found is not None and not empty and self.model_set.refines_labels(self.options.label_version):
+            closeup = self._closeup(seen, coarse.posteriors, window)
+            return self.pool.run("refiner", lambda net: self._refined(net, closeup, seen, coarse, window))
         confidence = new_confidence(self.model_set, self.options)
-        slabs = self._seen(scan, found, coarse, window, confidence)
+        slabs = self._seen(seen, coarse, window, confidence)
         return self._gathered(self._reported(slabs, window[0], _LOOKED), window), confidence
 
     def _gathered(self, slabs: Slabs, window: Box) -> SoftLabels:
@@ -89,7 +100,7 @@ class WayToOutput:
             yield done, slab
             self.stages.update(begin + (_BROUGHT - begin) * (done.stop - planes.start) / (planes.stop - planes.start))
 
-    def _look(self, dense: np.ndarray, *others: np.ndarray) -> tuple[np.ndarray, Appearance | None]:
+    def _look(self, dense: np.ndarray, *others: np.ndarray) -> Seen:
         """The scan on the output grid, and what the structures look like in it, as ``dense`` tells.
 
         Where hippocampi look like fluid, ``dense`` and other posteriors like it are corrected first.
@@ -98,30 +109,26 @@ class WayToOutput:
         if self.options.ct:
             scan = np.clip(scan, *CT_RANGE_HU)
         self.stages.check()
-        return scan, look(self.conformed, scan, self.table, self.rules.appearance, dense, *others,
-                          check=self.stages.check)  # fmt: skip
+        strength = self.rules.appearance
+        found = look(self.conformed, scan, self.table, strength, dense, *others, check=self.stages.check)
+        return Seen(scan) if found is None else Seen(scan, found, self.conformed.to_output(found.bias))
 
-    def _seen(
-        self, scan: np.ndarray, found: Appearance | None, coarse: Coarse, window: Box,
-        confidence: RegionConfidence | None,
-    ) -> Slabs:  # fmt: skip
-        """Slabs of a box of the output grid after what the intensities of ``scan`` say, read as ``found`` tells."""
-        after = (plane for _, plane in self._read(scan, found, coarse.posteriors, window))
-        return self._counted(after, self._sure(scan, found, coarse, window), window, confidence)
+    def _seen(self, seen: Seen, coarse: Coarse, window: Box, confidence: RegionConfidence | None) -> Slabs:
+        """Slabs of a box of the output grid after what the scan's intensities say."""
+        after = (plane for _, plane in self._read(seen, coarse.posteriors, window))
+        return self._counted(after, self._sure(seen, coarse, window), window, confidence)
 
-    def _sure(
-        self, scan: np.ndarray, found: Appearance | None, coarse: Coarse, window: Box
-    ) -> Iterator[np.ndarray] | None:
+    def _sure(self, seen: Seen, coarse: Coarse, window: Box) -> Iterator[np.ndarray] | None:
         """Planes of what the network said before D, if anything, after what the intensities say."""
         if coarse.sure is None:
             return None
-        return (plane for _, plane in self._read(scan, found, coarse.sure, window))
+        return (plane for _, plane in self._read(seen, coarse.sure, window))
 
     def _read(
-        self, scan: np.ndarray, found: Appearance | None, posteriors: np.ndarray, window: Box
+        self, seen: Seen, posteriors: np.ndarray, window: Box
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Planes [Y, Z, C] of a box of the output grid, without and with what intensities say."""
-        bias = None if found is None else self.conformed.to_output(found.bias)
+        scan, found, bias = seen
         across = window[1:]
         for planes, slab in on_output(self.conformed, posteriors, self.stages, window):
             before = slab[0]
@@ -130,30 +137,33 @@ class WayToOutput:
             else:
                 yield before, found.update(before, scan[planes.start][across], bias[planes.start][across])
 
-    def _closeup(self, scan: np.ndarray, found: Appearance, posteriors: np.ndarray, window: Box) -> Closeup:
+    def _closeup(self, seen: Seen, posteriors: np.ndarray, window: Box) -> Closeup:
         """What the refiner is shown."""
         shape = tuple(side.stop - side.start for side in window)
         multiple = self.model_set.require("refiner").network.multiple
         strength = strength_in(self.rules.refinement, self.conformed.volume.spacing)
         closeup = Closeup(shape, self.table, multiple, strength)
-        bias, across = self.conformed.to_output(found.bias), window[1:]
-        for number, (before, after) in enumerate(self._read(scan, found, posteriors, window)):
+        scan, found, bias = seen
+        assert found is not None
+        assert bias is not None
+        across = window[1:]
+        for number, (before, after) in enumerate(self._read(seen, posteriors, window)):
             plane = window[0].start + number
-            closeup.add(number, found.on_output(scan[plane][across], bias[plane][across]), before, after)
-            self.stages.update(_LOOKED + (_SHOWN - _LOOKED) * (number + 1) / shape[0])
+            closeup.add(number, found.normalised(scan[plane][across], bias[plane][across]), before, after)
+            self.stages.update(_LOOKED_FIRST + (_SHOWN - _LOOKED_FIRST) * (number + 1) / shape[0])
         return closeup
 
     def _refined(
-        self, net: Any, closeup: Closeup, scan: np.ndarray, found: Appearance, coarse: Coarse, window: Box
+        self, net: Any, closeup: Closeup, seen: Seen, coarse: Coarse, window: Box
     ) -> tuple[SoftLabels, RegionConfidence | None]:
         """As `bring`, of what the refiner makes of its closeup."""
         confidence = new_confidence(self.model_set, self.options)
 
         def report(done: float) -> None:
-            self.stages.update(_SHOWN + (_BROUGHT - _SHOWN) * done)
+            self.stages.update(_SHOWN + (_REFINED - _SHOWN) * done)
 
         after = closeup.refined(net, report, self.stages.is_cancelled)
-        slabs = self._counted(after, self._sure(scan, found, coarse, window), window, confidence)
+        slabs = self._counted(after, self._sure(seen, coarse, window), window, confidence)
         return self._gathered(slabs, window), confidence
 
     def _counted(

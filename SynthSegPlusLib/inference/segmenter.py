@@ -34,8 +34,8 @@ STAGE_SHARES = {
 TO_OUTPUT = 5
 """So many times the share has the postprocessing that brings posteriors from a coarser grid to 1 mm."""
 
-REFINER_SHARE = 50.0
-"""What the refiner adds to it."""
+REFINER_SHARE = 150.0
+"""What the refiner adds to it (robust mode of the bundled set, whose networks see the mirror image too)."""
 
 
 class Segmenter:

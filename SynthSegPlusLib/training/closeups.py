@@ -136,7 +136,7 @@ class Refiner:
         if found is None:
             return None
         bias = conformed.to_output(found.bias)
-        normalised = found.on_output(image, bias)
+        normalised = found.normalised(image, bias)
         truth, side = label_space().channel[head.labels], self.config.patch
         patches = []
         for _ in range(PATCHES):

@@ -307,6 +307,15 @@ def test_progress_rises_to_its_end(tmp_path):
     assert told[-1] == pytest.approx(1.0)
 
 
+def test_most_of_the_stage_is_the_refiners(tmp_path):
+    told = []
+    Segmenter(a_set(tmp_path / "set", 1.0), mode="fast", device="cpu").segment(
+        scan(), progress=lambda stage, part, whole: told.append(part) if stage == "Postprocessing" else None
+    )
+    assert min(part for part in told if part) < 0.2  # the scan was looked at
+    assert any(0.3 < part < 0.95 for part in told)
+
+
 def test_a_refiner_is_another_request_is_told_recorded_and_counted(tmp_path):
     options, conformed = SegmentOptions(mode="fast"), conform(scan((64, 64, 64)), resolution_mm=2.0)
     models = [a_set(tmp_path / str(strength), strength) for strength in (0.0, 0.5)]
