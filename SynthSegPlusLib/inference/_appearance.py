@@ -60,7 +60,7 @@ class Appearance:
 
     factors: float32 [levels, channels], likelihoods to the power of the strength. bias: what the bias field adds to
     normalised intensities, float32 [X, Y, Z] on the working grid. low, width: intensities (I - low) / width are
-    normalised.
+    normalised. border_seen: whether the scan shows where hippocampi end and horns begin (`_horns`), if it was asked.
 
     The field has a constant part: voxels differ from the insides of their structures on average, every round adds that
     difference, and the means follow one round later. All voxels are thus read as moved by one round's difference, which
@@ -71,6 +71,7 @@ class Appearance:
     bias: np.ndarray
     low: float
     width: float
+    border_seen: bool | None = None
 
     def normalised(self, intensities: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
         """Intensities float [n, X, Y, Z] of the working grid without the bias field; of another, [...] with the field
@@ -106,7 +107,7 @@ def strength_in(strength: float, spacing_mm: np.ndarray) -> float:
 
 def fit_appearance(
     intensities: np.ndarray, posteriors: np.ndarray, table: LabelTable, strength: float, voxel_mm: float,
-    compare_sides: bool = True,
+    compare_sides: bool = True, horns_alike: bool = True,
 ) -> Appearance | None:
     """Fit by expectation and maximisation, with means of the insides (`CORE`).
 
@@ -115,31 +116,34 @@ def fit_appearance(
     intensities: float32 [n, X, Y, Z], n samples of the scan in each voxel of the working grid. posteriors: float32
     [X, Y, Z, C] of the channels of ``table``, whose sides share their appearance; where some of them turn out to look
     different, all is fitted a second time, if ``compare_sides``. strength: exponent of the likelihoods, above 0 and up
-    to 1 (`strength_in`). voxel_mm: of the working grid.
+    to 1 (`strength_in`). voxel_mm: of the working grid. horns_alike: whether horns look like lateral ventricles.
     """
     scale = _range_of(intensities, posteriors)
     if scale is None:
         return None
     samples = _Samples(intensities, posteriors, *scale, voxel_mm)
-    classes = appearance_classes(table)
+    classes = appearance_classes(table, horns_alike=horns_alike)
     mixture, bias = _fit(samples, classes, table, strength)
     apart = _sides_apart(samples, bias, table) if compare_sides else []
     if apart:
-        classes = appearance_classes(table, apart)
+        classes = appearance_classes(table, apart, horns_alike)
         mixture, bias = _fit(samples, classes, table, strength)
     factors = (mixture.likelihoods()[1] + _OUTLIER) ** strength
     return Appearance(factors[:, classes].astype(np.float32), bias, *scale)
 
 
-def appearance_classes(table: LabelTable, apart: Collection[int] = ()) -> np.ndarray:
+def appearance_classes(
+    table: LabelTable, apart: Collection[int] = (), horns_alike: bool = True
+) -> np.ndarray:
     """Class of every channel, int [C]: a structure looks alike on both sides, and a lateral ventricle like its horn.
 
     The two hold one fluid; a horn is so thin that its own voxels would not tell. apart: channels of structures that
-    look different on their two sides; each of them is a class of its own.
+    look different on their two sides; each of them is a class of its own. horns_alike: False where horns are known to
+    look otherwise than ventricles.
     """
     own = np.arange(len(table))
     first = np.where(np.isin(own, list(apart)), own, np.minimum(own, table.partners))
-    if all(label in table for label in VENTRICLES + HORNS):
+    if horns_alike and all(label in table for label in VENTRICLES + HORNS):
         first[table.channels(HORNS)] = first[table.channels(VENTRICLES)]
     return np.unique(first, return_inverse=True)[1]
 

@@ -50,7 +50,8 @@ class Segmented:
     and R look at. corrected: tissue groups of D on the same grid, or None. opinions: where S's and S2's posteriors were
     averaged, the argmax of either alone (S2's, S's), like channels. confidence: Dice of the QC regions that the
     posteriors expect (those at 1 mm where the scan's intensities had a say, and those before D where it corrected
-    them), float64 [regions], where the set's scores are made of it.
+    them), float64 [regions], where the set's scores are made of it. border_seen: whether the scan shows where
+    hippocampi end and horns begin, or None where it was not asked.
     """
 
     soft: SoftLabels
@@ -58,6 +59,7 @@ class Segmented:
     corrected: np.ndarray | None
     opinions: tuple[np.ndarray, np.ndarray] | None = None
     confidence: np.ndarray | None = None
+    border_seen: bool | None = None
 
 
 class Cascade:
@@ -76,6 +78,7 @@ class Cascade:
         self._channels = np.zeros(conformed.image.shape, np.uint8)
         self._opinions: tuple[np.ndarray, np.ndarray] | None = None
         self._confidence: RegionConfidence | None = None
+        self._border_seen: bool | None = None
 
     def run(self) -> Segmented:
         """Run the mode; raises `Cancelled`, `ModelError` or `MemoryShortage`."""
@@ -85,7 +88,7 @@ class Cascade:
             del found  # a coarser grid's posteriors are of no more use
             self._postprocess(soft)
         confidence = None if self._confidence is None else self._confidence.scores()
-        return Segmented(soft, self._channels, corrected, self._opinions, confidence)
+        return Segmented(soft, self._channels, corrected, self._opinions, confidence, self._border_seen)
 
     def coarse(self) -> tuple[Conformed, np.ndarray]:
         """The scan, and the networks' posteriors on a working grid coarser than 1 mm, gaps filled (`fill_gaps`)."""
@@ -267,7 +270,7 @@ class Cascade:
             return found
         way = WayToOutput(self.model_set, self.options, self.conformed, self.pool, self.stages)
         try:
-            soft, confidence = way.bring(found)
+            soft, confidence, self._border_seen = way.bring(found)
         except MemoryError as error:
             raise MemoryShortage(
                 "The memory did not suffice to bring the posteriors to 1 mm; close other programs or choose a crop."

@@ -7,26 +7,29 @@ hippocampus looks like them, over more than single voxels, is fluid.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from scipy.ndimage import gaussian_filter
 from scipy.special import expit
 
 from SynthSegPlusLib.inference._appearance import CSF, HORNS, VENTRICLES
+from SynthSegPlusLib.inference._expected import HIPPOCAMPI, expect_horns
 from SynthSegPlusLib.labels import LabelTable
 
-HIPPOCAMPI, AMYGDALAE = (17, 53), (18, 54)
+AMYGDALAE = (18, 54)
 LEAST_DISTANCE = 1.5
-"""Fluid and tissue must lie this many standard deviations apart: in a scan that does not show the border, the networks'
-knowledge of anatomy is all there is."""
+"""Fluid and tissue must lie this many standard deviations apart, or the scan does not show the border."""
 LEAST_ROUGHNESS = 0.17
 """Of thicker slices' voxels at a hippocampus most hold other things too, and are not asked. `relative_roughness` is 0.2
 to 0.33 in slices of 3 mm, at most 0.15 from 5 mm on, and above 0.85 where voxels are as deep as wide (20 synthetic, 10
 real scans)."""
 
-_SURE = 0.9  # posterior of voxels from which ventricles and tissue are learnt
+_SURE, _SURE_HORN = 0.9, 0.8  # posteriors of voxels from which ventricles and tissue are learnt, and horns
 _FEWEST = 40  # samples, below which there is nothing to learn from
 _ROUNDS = 10
 _SAME_FLUID = 0.4  # how far the horns' fluid may lie from the ventricles', of the way to tissue
+_SAME_TISSUE = 1.0  # standard deviations from tissue, up to which the insides of horns look like it
 _WEIGHT = 40.0  # samples that the ventricles' count as when the horns' fluid is looked at
 _REACH_MM = 2.0  # of the Gaussian over which evidence is gathered
 _AROUND_MM = 6.0  # how far the fluid may be that it is (two standard deviations)
@@ -40,18 +43,32 @@ _BELIEVED = (-0.5, 1.5)  # normalised intensities; beyond lie metal and broken v
 _LEAST_STD = 0.02  # of normalised intensities
 
 
-def return_fluid(intensities: np.ndarray, posteriors: np.ndarray, table: LabelTable, voxel_mm: float) -> bool:
-    """Move posteriors of hippocampi to the fluid that is nearest, in place, where the scan shows fluid; whether it
-    moved more than a voxel of one side.
+class Border(NamedTuple):
+    """What became of the border between hippocampi and horns.
+
+    moved: whether posteriors moved by more than a voxel of one side. seen: whether the scan shows it; None where
+    nothing tells. horns_alike: whether the horns' fluid looks like the ventricles'.
+    """
+
+    moved: bool = False
+    seen: bool | None = None
+    horns_alike: bool = True
+
+
+def return_fluid(intensities: np.ndarray, posteriors: np.ndarray, table: LabelTable, voxel_mm: float) -> Border:
+    """Move posteriors of hippocampi to the fluid that is nearest, in place, where the scan shows fluid.
 
     intensities: float32 [n, X, Y, Z], n samples of the scan in each voxel, without bias field, the brain's range being
     0 to 1. posteriors: float32 [X, Y, Z, C] of the channels of ``table`` on a grid of ``voxel_mm``. The fluid is the
     horn of the same side or the CSF about the brain, as much of either as there is nearby. A hippocampus that would
-    lose nearly all of itself stays as it is.
+    lose nearly all of itself stays as it is. Where the scan does not show which is fluid, the horns become as large as
+    the ventricles let expect (`expect_horns`).
     """
     look = _looks(intensities, posteriors, table)
     if look is None:
-        return False
+        return Border()
+    if not look.show_border:
+        return Border(expect_horns(posteriors, table), False, look.horns_alike)
     moved = False
     for side in zip(HIPPOCAMPI, HORNS, VENTRICLES, strict=True):
         own, horn, ventricle = table.channels(side)
@@ -72,7 +89,7 @@ def return_fluid(intensities: np.ndarray, posteriors: np.ndarray, table: LabelTa
             part[..., csf] += given * (1 - inner)
         part[..., horn] += given * inner
         moved = moved or bool(given.sum() > 1)
-    return moved
+    return Border(moved, True)
 
 
 def _share(one: np.ndarray, other: np.ndarray, sigma: float) -> np.ndarray:
@@ -98,15 +115,33 @@ def relative_roughness(scan: np.ndarray) -> float:
 
 
 class _Looks:
-    """Intensities of fluid and of tissue, normalised, and the standard deviation of either."""
+    """Intensities of fluid and of tissue, normalised, and the standard deviation of either.
 
-    def __init__(self, fluid: float, tissue: float, std: float) -> None:
-        self.fluid, self.tissue, self.std = fluid, tissue, std
+    horn: that of the insides of the horns themselves, or None where they have too few to tell.
+    """
+
+    def __init__(self, fluid: float, tissue: float, std: float, horn: float | None = None) -> None:
+        self.fluid, self.tissue, self.std, self.horn = fluid, tissue, std, horn
 
     @property
     def distance(self) -> float:
         """Of fluid from tissue, in standard deviations."""
         return abs(self.fluid - self.tissue) / self.std
+
+    @property
+    def horns_alike(self) -> bool:
+        """Whether the horns look like the ventricles: not where these differ from tissue and the horns' insides do not.
+
+        Flow can do that, and so can a scan that was made so.
+        """
+        if self.horn is None or self.distance < LEAST_DISTANCE:
+            return True
+        return abs(self.horn - self.tissue) > _SAME_TISSUE * self.std
+
+    @property
+    def show_border(self) -> bool:
+        """Whether the scan shows which part of a hippocampus is fluid."""
+        return self.distance >= LEAST_DISTANCE and self.horns_alike
 
     def is_fluid(self, intensities: np.ndarray, members: np.ndarray, sigma: float) -> np.ndarray:
         """Share of fluid in each voxel, float32 [X, Y, Z], of samples [n, X, Y, Z].
@@ -129,14 +164,14 @@ class _Looks:
 
 
 def _looks(intensities: np.ndarray, posteriors: np.ndarray, table: LabelTable) -> _Looks | None:
-    """What fluid and tissue look like, or None where the scan does not tell them apart.
+    """What fluid and tissue look like, or None where there is nothing to learn it from.
 
     What the networks took for horns, hippocampi and amygdalae is a mixture of both: two Gaussians, which begin as what
     ventricles and amygdalae look like. The horns' fluid differs from the ventricles' by flow, bias and partial volume.
     """
 
-    def samples(labels: tuple[int, ...]) -> np.ndarray:
-        sure = posteriors[..., table.channels(labels)].sum(axis=-1) > _SURE
+    def samples(labels: tuple[int, ...], least: float = _SURE) -> np.ndarray:
+        sure = posteriors[..., table.channels(labels)].sum(axis=-1) > least
         return intensities[:, sure].ravel()
 
     ventricles, amygdalae = samples(VENTRICLES), samples(AMYGDALAE)
@@ -157,9 +192,9 @@ def _looks(intensities: np.ndarray, posteriors: np.ndarray, table: LabelTable) -
         std = max(float(np.sqrt(np.average((mixed - tissue) ** 2, weights=dry))), _LEAST_STD)
         own = ((1 - dry) @ mixed + _WEIGHT * middle) / ((1 - dry).sum() + _WEIGHT)
         fluid = float(np.clip(own, middle - farthest, middle + farthest))
-    std = float(np.sqrt((std**2 + spread**2) / 2))
-    found = _Looks(fluid, tissue, std)
-    return found if found.distance >= LEAST_DISTANCE else None
+    horns = samples(HORNS, _SURE_HORN)
+    own_look = float(np.median(horns)) if len(horns) >= _FEWEST else None
+    return _Looks(fluid, tissue, float(np.sqrt((std**2 + spread**2) / 2)), own_look)
 
 
 def _robust(values: np.ndarray) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""What no head looks like: findings about a result, from its volumes alone."""
+"""What to beware of in a result: volumes that no head has, and borders that the scan does not show."""
 
 from __future__ import annotations
 
@@ -50,6 +50,19 @@ def implausible(measures: MeasuresTable, seen: Iterable[Finding], cropped: bool 
         return (_empty(total),)
     cut = cropped or any(finding.code in CUT_CODES for finding in seen)
     return (*_size(total, cut), *_sides(volumes, cut))
+
+
+def unseen(border_seen: bool | None) -> tuple[Finding, ...]:
+    """What to know where a scan does not show the border between hippocampi and horns (False)."""
+    if border_seen is not False:
+        return ()
+    return (Finding(
+        "hippocampus-border-unseen", "warning",
+        "Hippocampi and the fluid beside them look alike in this scan; how much of either there is follows from the "
+        "size of the ventricles.",
+        "Do not rely on the volumes of hippocampi and inferior lateral ventricles; take them from a scan of another "
+        "contrast.",
+    ),)  # fmt: skip
 
 
 def _empty(total: float) -> Finding:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -50,6 +51,18 @@ class Seen(NamedTuple):
     bias: np.ndarray | None = None
 
 
+class Brought(NamedTuple):
+    """Posteriors on the output grid.
+
+    confidence: the count of the Dice that they expect; None where the scan's intensities have no say, or no score asks
+    for it. border_seen: whether the scan shows where hippocampi end and horns begin; None where it was not asked.
+    """
+
+    soft: SoftLabels
+    confidence: RegionConfidence | None = None
+    border_seen: bool | None = None
+
+
 class WayToOutput:
     """Brings the posteriors of one scan to the output grid."""
 
@@ -64,11 +77,9 @@ class WayToOutput:
         self.rules = model_set.postprocessing
         self.table = structures(options.label_version)
 
-    def bring(self, coarse: Coarse) -> tuple[SoftLabels, RegionConfidence | None]:
-        """Posteriors on the output grid, and the count of the Dice that they expect.
-
-        The count is None where the scan's intensities have no say, or no score asks for it. ``coarse`` is changed: gaps
-        are filled, and fluid that was called hippocampus goes back.
+    def bring(self, coarse: Coarse) -> Brought:
+        """Posteriors on the output grid. ``coarse`` is changed: gaps are filled, and fluid that was called hippocampus
+        goes back.
         """
         both = [one for one in coarse if one is not None]
         for posteriors in both:
@@ -79,14 +90,16 @@ class WayToOutput:
         window = self.conformed.output_window(likely)
         if seen is None:
             slabs: Slabs = on_output(self.conformed, coarse.posteriors, self.stages, window)
-            return self._gathered(self._reported(slabs, window[0], 0.0), window), None
+            return Brought(self._gathered(self._reported(slabs, window[0], 0.0), window))
         empty = any(side.start == side.stop for side in window)  # what looks like brain lies in the padding
         if seen.found is not None and not empty and self.model_set.refines_labels(self.options.label_version):
             closeup = self._closeup(seen, coarse.posteriors, window)
-            return self.pool.run("refiner", lambda net: self._refined(net, closeup, seen, coarse, window))
+            found = self.pool.run("refiner", lambda net: self._refined(net, closeup, seen, coarse, window))
+            return Brought(*found, seen.found.border_seen)
         confidence = new_confidence(self.model_set, self.options)
         slabs = self._seen(seen, coarse, window, confidence)
-        return self._gathered(self._reported(slabs, window[0], _LOOKED), window), confidence
+        soft = self._gathered(self._reported(slabs, window[0], _LOOKED), window)
+        return Brought(soft, confidence, None if seen.found is None else seen.found.border_seen)
 
     def _gathered(self, slabs: Slabs, window: Box) -> SoftLabels:
         """``slabs`` of a box of the output grid."""
@@ -156,7 +169,7 @@ class WayToOutput:
     def _refined(
         self, net: Any, closeup: Closeup, seen: Seen, coarse: Coarse, window: Box
     ) -> tuple[SoftLabels, RegionConfidence | None]:
-        """As `bring`, of what the refiner makes of its closeup."""
+        """Posteriors of what the refiner makes of its closeup, and their confidence."""
         confidence = new_confidence(self.model_set, self.options)
 
         def report(done: float) -> None:
@@ -198,9 +211,11 @@ def look(
     if found is None or not thin:
         return found
     normalised = found.normalised(samples)
-    moved = [return_fluid(normalised, one, table, voxel) for one in (dense, *others)]
+    border, *_ = [return_fluid(normalised, one, table, voxel) for one in (dense, *others)]
     check()
-    return fit_appearance(samples, dense, table, strength, voxel, thin) if moved[0] else found
+    if border.moved or not border.horns_alike:
+        found = fit_appearance(samples, dense, table, strength, voxel, thin, border.horns_alike) or found
+    return replace(found, border_seen=border.seen)
 
 
 def on_output(

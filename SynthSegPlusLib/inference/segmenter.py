@@ -12,7 +12,7 @@ from SynthSegPlusLib.inference import _record
 from SynthSegPlusLib.inference._cascade import POSTPROCESSING, SINGLE, STAGE_TITLES, Cascade
 from SynthSegPlusLib.inference._measure import Measured
 from SynthSegPlusLib.inference._memory import check_look, check_memory
-from SynthSegPlusLib.inference._plausible import implausible
+from SynthSegPlusLib.inference._plausible import implausible, unseen
 from SynthSegPlusLib.inference._pool import NetworkPool
 from SynthSegPlusLib.inference._progress import CancelFlag, Report, Stages
 from SynthSegPlusLib.inference._restore import Restorer
@@ -115,7 +115,7 @@ class Segmenter:
         conformed, pool = cascade.conformed, cascade.pool
         found = cascade.run()
         measured = Measured.of(cascade, found)
-        findings += implausible(measured.table, findings, self.options.crop is not None)
+        findings += implausible(measured.table, findings, self.options.crop is not None) + unseen(found.border_seen)
         with stages.stage(FINISHING):
             record = self._record(started, volume, chosen, measured, findings, stages, pool)
             record["grid"] = {"working": list(conformed.image.shape), "output": list(conformed.output_shape)}

@@ -6,9 +6,16 @@ import numpy as np
 import pytest
 from scipy.ndimage import uniform_filter1d, zoom
 
-from SynthSegPlusLib.inference import Segmenter, _cascade, _to_output
+from SynthSegPlusLib.inference import Segmenter, _cascade, _horns, _to_output
 from SynthSegPlusLib.inference._appearance import CSF
-from SynthSegPlusLib.inference._horns import LEAST_DISTANCE, LEAST_ROUGHNESS, _looks, relative_roughness, return_fluid
+from SynthSegPlusLib.inference._horns import (
+    LEAST_DISTANCE,
+    LEAST_ROUGHNESS,
+    Border,
+    _looks,
+    relative_roughness,
+    return_fluid,
+)
 from SynthSegPlusLib.labels import structures
 from SynthSegPlusLib.volume import Volume
 from Testing.inference.appearances import a_set
@@ -52,7 +59,7 @@ def test_a_shrunken_hippocampus_ends_where_the_scan_shows_it(fluid, noise):
     before = posteriors.copy()
     true, found = (labels == HIPPOCAMPUS).sum(), volume(before, HIPPOCAMPUS)
     assert found > 1.6 * true
-    assert return_fluid(seen, posteriors, TABLE, VOXEL)
+    assert return_fluid(seen, posteriors, TABLE, VOXEL) == Border(True, True)
     assert volume(posteriors, HIPPOCAMPUS) == pytest.approx(true, rel=0.12)
     gained = posteriors[..., TABLE.channel(HORN)] - before[..., TABLE.channel(HORN)]
     assert gained.sum() > 0.8 * (found - volume(posteriors, HIPPOCAMPUS))  # no CSF about the brain is near
@@ -69,7 +76,7 @@ def test_a_horn_that_was_swallowed_whole_comes_back():
     told = posteriors.argmax(axis=-1)
     told[told == TABLE.channel(HORN)] = TABLE.channel(HIPPOCAMPUS)
     posteriors = np.eye(len(TABLE), dtype=np.float32)[told]
-    assert return_fluid(seen, posteriors, TABLE, VOXEL)
+    assert return_fluid(seen, posteriors, TABLE, VOXEL) == Border(True, True)
     assert volume(posteriors, HORN) > 10 * volume(posteriors, CSF)
 
 
@@ -80,7 +87,7 @@ def test_a_hippocampus_that_looks_like_fluid_altogether_is_left_alone():
     width = labels.shape[1]
     both[:, :, width:][:, labels == HIPPOCAMPUS] += FLUID - TISSUE
     mirrored = np.concatenate([posteriors, posteriors[..., TABLE.partners]], axis=1)
-    assert _looks(both, mirrored, TABLE) is not None
+    assert _looks(both, mirrored, TABLE).show_border
     before = mirrored.copy()
     return_fluid(both, mirrored, TABLE, VOXEL)
     right = TABLE.partners[TABLE.channel(HIPPOCAMPUS)]
@@ -92,7 +99,7 @@ def test_a_hippocampus_that_looks_like_fluid_altogether_is_left_alone():
 def test_a_hippocampus_that_was_found_keeps_its_volume(noise):
     seen, posteriors, _ = temporal_lobe("told apart", noise=noise)
     before = volume(posteriors, HIPPOCAMPUS)
-    assert _looks(seen, posteriors, TABLE) is not None
+    assert _looks(seen, posteriors, TABLE).show_border
     return_fluid(seen, posteriors, TABLE, VOXEL)
     assert volume(posteriors, HIPPOCAMPUS) == pytest.approx(before, rel=0.04)
 
@@ -100,7 +107,7 @@ def test_a_hippocampus_that_was_found_keeps_its_volume(noise):
 def test_metal_in_a_hippocampus_does_not_hide_what_the_rest_looks_like():
     seen, posteriors, labels = temporal_lobe("taken for hippocampus")
     seen[:, 15, 12, 5] = 50.0
-    assert return_fluid(seen, posteriors, TABLE, VOXEL)
+    assert return_fluid(seen, posteriors, TABLE, VOXEL) == Border(True, True)
     assert volume(posteriors, HIPPOCAMPUS) == pytest.approx((labels == HIPPOCAMPUS).sum(), rel=0.12)
 
 
@@ -108,7 +115,7 @@ def test_both_sides_are_treated_alike():
     seen, posteriors, _ = temporal_lobe("taken for hippocampus")
     mirrored = np.ascontiguousarray(posteriors[..., TABLE.partners])
     for each in (posteriors, mirrored):
-        assert return_fluid(seen, each, TABLE, VOXEL)
+        assert return_fluid(seen, each, TABLE, VOXEL) == Border(True, True)
     assert np.allclose(mirrored[..., TABLE.partners], posteriors)
 
 
@@ -122,17 +129,32 @@ def test_a_voxel_half_of_fluid_stays_half_hippocampus(share):
     posteriors[border, TABLE.channel(HIPPOCAMPUS)] = share
     posteriors[border, TABLE.channel(HORN)] = 0.96 - share
     before = posteriors.copy()
-    assert _looks(seen, posteriors, TABLE) is not None
+    assert _looks(seen, posteriors, TABLE).show_border
     return_fluid(seen, posteriors, TABLE, VOXEL)
     assert np.allclose(posteriors[border], before[border], atol=0.02)
 
 
-def test_a_scan_that_does_not_show_the_border_changes_nothing():
-    seen, posteriors, _ = temporal_lobe("taken for hippocampus", fluid=TISSUE + 0.3 * LEAST_DISTANCE * 0.1, noise=0.1)
-    before = posteriors.copy()
-    assert _looks(seen, posteriors, TABLE) is None
-    assert not return_fluid(seen, posteriors, TABLE, VOXEL)
-    assert np.array_equal(posteriors, before)
+def test_where_the_scan_does_not_show_the_border_the_ventricles_tell_how_large_horns_are(monkeypatch):
+    fluid = TISSUE + 0.3 * LEAST_DISTANCE * 0.1
+    seen, posteriors, _ = temporal_lobe("taken for hippocampus", fluid=fluid, noise=0.1)
+    given = []
+    monkeypatch.setattr(_horns, "expect_horns", lambda dense, table: given.append(dense) or True)
+    assert return_fluid(seen, posteriors, TABLE, VOXEL) == Border(True, False)
+    assert given[0] is posteriors
+
+
+def test_horns_that_look_like_hippocampi_are_not_measured_by_what_ventricles_look_like(monkeypatch):
+    """Their fluid is not the ventricles', so a hippocampus unlike that of the ventricles may yet be fluid."""
+    seen, posteriors, labels = temporal_lobe("taken for hippocampus")
+    posteriors[14:18, 10:16, 9:11] = np.eye(len(TABLE))[TABLE.channel(HORN)]  # the networks are sure of some of it
+    assert _looks(seen, posteriors, TABLE).horns_alike
+    assert return_fluid(seen, posteriors.copy(), TABLE, VOXEL).horns_alike
+    seen[:, labels == HORN] += TISSUE - FLUID
+    look = _looks(seen, posteriors, TABLE)
+    assert look.distance > LEAST_DISTANCE
+    assert not look.show_border
+    monkeypatch.setattr(_horns, "expect_horns", lambda dense, table: True)
+    assert return_fluid(seen, posteriors, TABLE, VOXEL) == Border(True, False, False)
 
 
 @pytest.mark.parametrize("missing", [VENTRICLE, AMYGDALA])
@@ -141,7 +163,7 @@ def test_without_ventricles_or_amygdalae_there_is_nothing_to_learn_from(missing)
     posteriors[..., 0] += posteriors[..., TABLE.channel(missing)]
     posteriors[..., TABLE.channel(missing)] = 0
     before = posteriors.copy()
-    assert not return_fluid(seen, posteriors, TABLE, VOXEL)
+    assert return_fluid(seen, posteriors, TABLE, VOXEL) == Border(False, None)
     assert np.array_equal(posteriors, before)
 
 
@@ -150,7 +172,7 @@ def test_fluid_goes_to_what_is_nearest():
     seen, posteriors, _ = temporal_lobe("taken for hippocampus")
     posteriors[11:21, 7:19, 11:18] = np.eye(len(TABLE))[TABLE.channel(CSF)]
     before = posteriors.copy()
-    assert return_fluid(seen, posteriors, TABLE, VOXEL)
+    assert return_fluid(seen, posteriors, TABLE, VOXEL) == Border(True, True)
     csf, horn = (volume(posteriors, value) - volume(before, value) for value in (CSF, HORN))
     assert csf > 5 * horn
 
@@ -160,7 +182,7 @@ def test_labels_without_csf_know_the_horn():
     seen, posteriors, labels = temporal_lobe("taken for hippocampus")
     posteriors = np.ascontiguousarray(posteriors[..., [TABLE.channel(label.value) for label in table]])
     assert CSF not in table
-    assert return_fluid(seen, posteriors, table, VOXEL)
+    assert return_fluid(seen, posteriors, table, VOXEL) == Border(True, True)
     assert posteriors[..., table.channel(HIPPOCAMPUS)].sum() == pytest.approx((labels == HIPPOCAMPUS).sum(), rel=0.12)
 
 
@@ -173,7 +195,7 @@ def test_a_set_that_lets_the_scan_speak_asks_it_about_hippocampi_unless_slices_a
 
     def told(samples, dense, table, voxel):
         calls.append((samples.shape, dense.shape[:3], voxel))
-        return True
+        return Border(True, True)
 
     monkeypatch.setattr(_to_output, "return_fluid", told)
     monkeypatch.setattr(_to_output, "fit_appearance", lambda *about: fits.append(1) or fit(*about))
@@ -211,7 +233,7 @@ def test_smoothness_tells_interpolated_slices_along_any_axis():
 def test_what_goes_back_is_in_the_result_and_not_in_what_r_sees(tmp_path, monkeypatch):
     def swapped(samples, dense, table, voxel):
         dense[...] = np.eye(len(table), dtype=np.float32)[table.channel(HORN)]
-        return True
+        return Border(True, True)
 
     models, seen = a_set(tmp_path / "set", 0.5), []
     run = _cascade.Cascade.run
@@ -228,3 +250,24 @@ def test_what_goes_back_is_in_the_result_and_not_in_what_r_sees(tmp_path, monkey
     assert set(np.unique(result.labels.data)) == {HORN}
     assert len(np.unique(plain.labels.data)) > 2
     assert np.array_equal(*seen)
+
+
+@pytest.mark.parametrize(("border", "fits"), [
+    (Border(False, True), [True]), (Border(True, True), [True, True]), (Border(False, False), [True]),
+    (Border(True, False, False), [True, False]), (Border(False, False, False), [True, False]), (Border(), [True]),
+])  # fmt: skip
+def test_what_is_known_of_horns_is_in_the_fit_and_in_the_findings(tmp_path, monkeypatch, border, fits):
+    alike, fit = [], _to_output.fit_appearance
+
+    def fitted(samples, dense, table, strength, voxel, compare_sides=True, horns_alike=True):
+        alike.append(horns_alike)
+        return fit(samples, dense, table, strength, voxel, compare_sides, horns_alike)
+
+    monkeypatch.setattr(_to_output, "return_fluid", lambda *about: border)
+    monkeypatch.setattr(_to_output, "fit_appearance", fitted)
+    models = a_set(tmp_path / "set", 0.5)
+    result = Segmenter(models, mode="fast", device="cpu", quality=False).segment(scan())
+    assert alike == fits
+    codes = [one.code for one in result.findings]
+    assert ("hippocampus-border-unseen" in codes) == (border.seen is False)
+    assert [one["code"] for one in result.record["findings"]] == codes
