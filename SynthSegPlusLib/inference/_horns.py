@@ -29,7 +29,7 @@ _SURE, _SURE_HORN = 0.9, 0.8  # posteriors of voxels from which ventricles and t
 _FEWEST = 40  # samples, below which there is nothing to learn from
 _ROUNDS = 10
 _SAME_FLUID = 0.4  # how far the horns' fluid may lie from the ventricles', of the way to tissue
-_SAME_TISSUE = 1.0  # standard deviations from tissue, up to which the insides of horns look like it
+_SAME_TISSUE = 0.5  # standard deviations from tissue, up to which the insides of horns look like it
 _WEIGHT = 40.0  # samples that the ventricles' count as when the horns' fluid is looked at
 _REACH_MM = 2.0  # of the Gaussian over which evidence is gathered
 _AROUND_MM = 6.0  # how far the fluid may be that it is (two standard deviations)
@@ -62,13 +62,16 @@ def return_fluid(intensities: np.ndarray, posteriors: np.ndarray, table: LabelTa
     0 to 1. posteriors: float32 [X, Y, Z, C] of the channels of ``table`` on a grid of ``voxel_mm``. The fluid is the
     horn of the same side or the CSF about the brain, as much of either as there is nearby. A hippocampus that would
     lose nearly all of itself stays as it is. Where the scan does not show which is fluid, the horns become as large as
-    the ventricles let expect (`expect_horns`).
+    the ventricles let expect (`expect_horns`); so they do where they should be wide and yet look like tissue inside,
+    for then their fluid does not look like the ventricles' (flow does that, or a scan that was made so).
     """
     look = _looks(intensities, posteriors, table)
     if look is None:
         return Border()
-    if not look.show_border:
-        return Border(expect_horns(posteriors, table), False, look.horns_alike)
+    if look.distance < LEAST_DISTANCE:
+        return Border(expect_horns(posteriors, table), False)
+    if look.horns_like_tissue and expect_horns(posteriors, table):
+        return Border(True, False, horns_alike=False)
     moved = False
     for side in zip(HIPPOCAMPI, HORNS, VENTRICLES, strict=True):
         own, horn, ventricle = table.channels(side)
@@ -129,19 +132,9 @@ class _Looks:
         return abs(self.fluid - self.tissue) / self.std
 
     @property
-    def horns_alike(self) -> bool:
-        """Whether the horns look like the ventricles: not where these differ from tissue and the horns' insides do not.
-
-        Flow can do that, and so can a scan that was made so.
-        """
-        if self.horn is None or self.distance < LEAST_DISTANCE:
-            return True
-        return abs(self.horn - self.tissue) > _SAME_TISSUE * self.std
-
-    @property
-    def show_border(self) -> bool:
-        """Whether the scan shows which part of a hippocampus is fluid."""
-        return self.distance >= LEAST_DISTANCE and self.horns_alike
+    def horns_like_tissue(self) -> bool:
+        """Whether the insides of the horns look like tissue. Thin horns may, whose voxels hold some of it."""
+        return self.horn is not None and abs(self.horn - self.tissue) < _SAME_TISSUE * self.std
 
     def is_fluid(self, intensities: np.ndarray, members: np.ndarray, sigma: float) -> np.ndarray:
         """Share of fluid in each voxel, float32 [X, Y, Z], of samples [n, X, Y, Z].

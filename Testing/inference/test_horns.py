@@ -87,7 +87,7 @@ def test_a_hippocampus_that_looks_like_fluid_altogether_is_left_alone():
     width = labels.shape[1]
     both[:, :, width:][:, labels == HIPPOCAMPUS] += FLUID - TISSUE
     mirrored = np.concatenate([posteriors, posteriors[..., TABLE.partners]], axis=1)
-    assert _looks(both, mirrored, TABLE).show_border
+    assert _looks(both, mirrored, TABLE).distance >= LEAST_DISTANCE
     before = mirrored.copy()
     return_fluid(both, mirrored, TABLE, VOXEL)
     right = TABLE.partners[TABLE.channel(HIPPOCAMPUS)]
@@ -99,7 +99,7 @@ def test_a_hippocampus_that_looks_like_fluid_altogether_is_left_alone():
 def test_a_hippocampus_that_was_found_keeps_its_volume(noise):
     seen, posteriors, _ = temporal_lobe("told apart", noise=noise)
     before = volume(posteriors, HIPPOCAMPUS)
-    assert _looks(seen, posteriors, TABLE).show_border
+    assert _looks(seen, posteriors, TABLE).distance >= LEAST_DISTANCE
     return_fluid(seen, posteriors, TABLE, VOXEL)
     assert volume(posteriors, HIPPOCAMPUS) == pytest.approx(before, rel=0.04)
 
@@ -129,7 +129,7 @@ def test_a_voxel_half_of_fluid_stays_half_hippocampus(share):
     posteriors[border, TABLE.channel(HIPPOCAMPUS)] = share
     posteriors[border, TABLE.channel(HORN)] = 0.96 - share
     before = posteriors.copy()
-    assert _looks(seen, posteriors, TABLE).show_border
+    assert _looks(seen, posteriors, TABLE).distance >= LEAST_DISTANCE
     return_fluid(seen, posteriors, TABLE, VOXEL)
     assert np.allclose(posteriors[border], before[border], atol=0.02)
 
@@ -143,18 +143,20 @@ def test_where_the_scan_does_not_show_the_border_the_ventricles_tell_how_large_h
     assert given[0] is posteriors
 
 
-def test_horns_that_look_like_hippocampi_are_not_measured_by_what_ventricles_look_like(monkeypatch):
-    """Their fluid is not the ventricles', so a hippocampus unlike that of the ventricles may yet be fluid."""
+@pytest.mark.parametrize("wide", [True, False])
+def test_wide_horns_that_look_like_hippocampi_are_not_measured_by_what_ventricles_look_like(monkeypatch, wide):
+    """Their fluid is not the ventricles', so what is unlike that of the ventricles may yet be fluid."""
     seen, posteriors, labels = temporal_lobe("taken for hippocampus")
     posteriors[14:18, 10:16, 9:11] = np.eye(len(TABLE))[TABLE.channel(HORN)]  # the networks are sure of some of it
-    assert _looks(seen, posteriors, TABLE).horns_alike
-    assert return_fluid(seen, posteriors.copy(), TABLE, VOXEL).horns_alike
+    assert not _looks(seen, posteriors, TABLE).horns_like_tissue
+    monkeypatch.setattr(_horns, "expect_horns", lambda dense, table: wide)
+    assert return_fluid(seen, posteriors.copy(), TABLE, VOXEL) == Border(True, True)
     seen[:, labels == HORN] += TISSUE - FLUID
     look = _looks(seen, posteriors, TABLE)
+    assert look.horns_like_tissue
     assert look.distance > LEAST_DISTANCE
-    assert not look.show_border
-    monkeypatch.setattr(_horns, "expect_horns", lambda dense, table: True)
-    assert return_fluid(seen, posteriors, TABLE, VOXEL) == Border(True, False, False)
+    found = return_fluid(seen, posteriors, TABLE, VOXEL)
+    assert found == (Border(True, False, horns_alike=False) if wide else Border(False, True))
 
 
 @pytest.mark.parametrize("missing", [VENTRICLE, AMYGDALA])
