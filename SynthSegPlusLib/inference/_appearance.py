@@ -96,15 +96,6 @@ class Appearance:
         return out
 
 
-def strength_in(strength: float, spacing_mm: np.ndarray) -> float:
-    """Exponent of the likelihoods in a scan of this spacing (mm [3]).
-
-    Voxels of the output grid that were interpolated between the scan's own are not independent witnesses, and thick
-    slices mix tissues: ``strength`` is divided by the square root of the product of the spacings, each at least 1 mm.
-    """
-    return strength / float(np.sqrt(np.prod(np.maximum(spacing_mm, 1.0))))
-
-
 def fit_appearance(
     intensities: np.ndarray, posteriors: np.ndarray, table: LabelTable, strength: float, voxel_mm: float,
     compare_sides: bool = True, horns_alike: bool = True,
@@ -116,13 +107,14 @@ def fit_appearance(
     intensities: float32 [n, X, Y, Z], n samples of the scan in each voxel of the working grid. posteriors: float32
     [X, Y, Z, C] of the channels of ``table``, whose sides share their appearance; where some of them turn out to look
     different, all is fitted a second time, if ``compare_sides``. strength: exponent of the likelihoods, above 0 and up
-    to 1 (`strength_in`). voxel_mm: of the working grid. horns_alike: whether horns look like lateral ventricles.
+    to 1 (`_slices.strength_in`). voxel_mm: of the working grid. horns_alike: whether horns look like lateral
+    ventricles.
     """
     scale = _range_of(intensities, posteriors)
     if scale is None:
         return None
     samples = _Samples(intensities, posteriors, *scale, voxel_mm)
-    classes = appearance_classes(table, horns_alike=horns_alike)
+    classes = appearance_classes(table, (), horns_alike)
     mixture, bias = _fit(samples, classes, table, strength)
     apart = _sides_apart(samples, bias, table) if compare_sides else []
     if apart:

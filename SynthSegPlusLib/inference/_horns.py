@@ -20,10 +20,6 @@ from SynthSegPlusLib.labels import LabelTable
 AMYGDALAE = (18, 54)
 LEAST_DISTANCE = 1.5
 """Fluid and tissue must lie this many standard deviations apart, or the scan does not show the border."""
-LEAST_ROUGHNESS = 0.17
-"""Of thicker slices' voxels at a hippocampus most hold other things too, and are not asked. `relative_roughness` is 0.2
-to 0.33 in slices of 3 mm, at most 0.15 from 5 mm on, and above 0.85 where voxels are as deep as wide (20 synthetic, 10
-real scans)."""
 
 _SURE, _SURE_HORN = 0.9, 0.8  # posteriors of voxels from which ventricles and tissue are learnt, and horns
 _FEWEST = 40  # samples, below which there is nothing to learn from
@@ -99,22 +95,6 @@ def _share(one: np.ndarray, other: np.ndarray, sigma: float) -> np.ndarray:
     """Of ``one`` in both, within a Gaussian of ``sigma`` voxels; all where there is hardly any of either."""
     near, else_near = gaussian_filter(one, sigma), gaussian_filter(other, sigma)
     return (near + _TRACE) / (near + else_near + _TRACE)
-
-
-def relative_roughness(scan: np.ndarray) -> float:
-    """How rough a scan [X, Y, Z] is along its smoothest axis, over the middle one: far below 1 in interpolated slices.
-
-    Roughness is the root mean square of second differences where the scan is brighter than its median. A scan's file
-    may say 1 mm where its slices were thick once.
-    """
-    bright = scan > np.median(scan)
-    rough = []
-    for axis, size in enumerate(scan.shape):
-        inner = tuple(slice(1, size - 1) if other == axis else slice(None) for other in range(3))
-        second = np.diff(scan, n=2, axis=axis)[bright[inner]]
-        rough.append(float(np.sqrt(np.mean(np.square(second, dtype=np.float64)))) if second.size else 0.0)
-    low, middle, _ = sorted(rough)
-    return low / middle if middle > 0 else 0.0
 
 
 class _Looks:

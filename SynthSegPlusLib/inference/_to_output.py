@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from SynthSegPlusLib.contract import SegmentOptions
-from SynthSegPlusLib.inference._appearance import CERTAIN, Appearance, fit_appearance, strength_in
+from SynthSegPlusLib.inference._appearance import CERTAIN, Appearance, fit_appearance
 from SynthSegPlusLib.inference._gaps import fill_gaps
-from SynthSegPlusLib.inference._horns import LEAST_ROUGHNESS, relative_roughness, return_fluid
+from SynthSegPlusLib.inference._horns import return_fluid
 from SynthSegPlusLib.inference._pool import NetworkPool
 from SynthSegPlusLib.inference._progress import Stages
 from SynthSegPlusLib.inference._refine import Closeup
+from SynthSegPlusLib.inference._slices import LEAST_ROUGHNESS, relative_roughness, strength_in
 from SynthSegPlusLib.inference._smoothing import Slabs
 from SynthSegPlusLib.inference._soft import Box, SoftLabels
 from SynthSegPlusLib.inference.model_set import ModelSet
@@ -202,9 +203,9 @@ def look(
     with voxels of 1 mm. None where there is no brain. ``check`` is called between steps, and may raise.
     """
     voxel = conformed.resolution_mm
-    strength = strength_in(strength, conformed.volume.spacing)
     samples = conformed.sampled_from_output(scan)
     thin = relative_roughness(scan) >= LEAST_ROUGHNESS
+    strength = strength_in(strength, conformed.volume.spacing, not thin)
     # Most voxels of thick slices hold several things; where sides seem to differ there, they do not.
     found = fit_appearance(samples, dense, table, strength, voxel, thin)
     check()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 from scipy import ndimage
 
 from SynthSegPlusLib.inference import ModelSet, Segmenter
 from SynthSegPlusLib.inference._appearance import fit_appearance
 from SynthSegPlusLib.labels import structures
+from SynthSegPlusLib.volume import Volume
 from Testing.inference.tiny import scan, write_tiny_set
 
 TABLE = structures("2.0")
@@ -61,3 +64,13 @@ def a_set(folder, strength, resolution=2.0):
 
 def run(models, mode="fast", **options):
     return Segmenter(models, mode=mode, device="cpu", posteriors=True, **options).segment(scan())
+
+
+def interpolated(volume: Volume, thickness: int) -> Volume:
+    """The scan as if its slices of so many voxels had been interpolated to one."""
+    if thickness == 1:
+        return volume
+    whole = ndimage.uniform_filter1d(volume.data.astype(np.float32), thickness, axis=2)
+    data = whole[..., thickness // 2 :: thickness]
+    stored = ndimage.zoom(data, (1, 1, volume.data.shape[2] / data.shape[2]), order=1)
+    return dataclasses.replace(volume, data=stored)

@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 from SynthSegPlusLib.inference import _appearance
-from SynthSegPlusLib.inference._appearance import Appearance, appearance_classes, fit_appearance, strength_in
+from SynthSegPlusLib.inference._appearance import Appearance, appearance_classes, fit_appearance
 from SynthSegPlusLib.labels import structures
 from SynthSegPlusLib.volume import Volume, conform
 from Testing.inference.appearances import (
@@ -142,7 +142,7 @@ def test_a_thin_horn_looks_like_its_ventricle(monkeypatch):
     true = int((channels == horn).sum())
     together = int((applied(image, before)[1].argmax(-1) == horn).sum())
     sides_only = np.unique(np.minimum(np.arange(len(TABLE)), TABLE.partners), return_inverse=True)[1]
-    monkeypatch.setattr(_appearance, "appearance_classes", lambda table, apart=(): sides_only)
+    monkeypatch.setattr(_appearance, "appearance_classes", lambda *about: sides_only)
     apart = int((applied(image, before)[1].argmax(-1) == horn).sum())
     assert int((before.argmax(-1) == horn).sum()) > 2 * true
     assert abs(together - true) < 0.5 * abs(apart - true)
@@ -174,13 +174,6 @@ def test_update_is_the_rule_of_bayes():
     assert np.array_equal(found[1:], posteriors[1:])
     shifted = rule.update(posteriors, np.array([170.0, 155.0, 170.0]), np.full(3, 0.5))
     assert np.allclose(shifted, posteriors)  # what the field added does not count
-
-
-def test_strength_counts_the_voxels_of_the_scan():
-    assert strength_in(0.5, np.array([1.0, 1.0, 1.0])) == 0.5
-    assert strength_in(0.5, np.array([1.0, 4.0, 1.0])) == 0.25
-    assert strength_in(0.5, np.array([0.5, 0.5, 1.0])) == 0.5
-    assert strength_in(0.5, np.array([0.5, 0.5, 4.0])) == 0.25
 
 
 def test_sides_look_alike_and_structures_do_not_but_for_ventricles_and_horns():

@@ -4,21 +4,12 @@ import dataclasses
 
 import numpy as np
 import pytest
-from scipy.ndimage import uniform_filter1d, zoom
 
 from SynthSegPlusLib.inference import Segmenter, _cascade, _horns, _to_output
 from SynthSegPlusLib.inference._appearance import CSF
-from SynthSegPlusLib.inference._horns import (
-    LEAST_DISTANCE,
-    LEAST_ROUGHNESS,
-    Border,
-    _looks,
-    relative_roughness,
-    return_fluid,
-)
+from SynthSegPlusLib.inference._horns import LEAST_DISTANCE, Border, _looks, return_fluid
 from SynthSegPlusLib.labels import structures
-from SynthSegPlusLib.volume import Volume
-from Testing.inference.appearances import a_set
+from Testing.inference.appearances import a_set, interpolated
 from Testing.inference.tiny import scan
 
 TABLE = structures("2.0")
@@ -211,25 +202,6 @@ def test_a_set_that_lets_the_scan_speak_asks_it_about_hippocampi_unless_slices_a
         ((samples, grid, voxel),) = calls
         assert samples[1:] == grid
         assert voxel == 2.0
-
-
-def interpolated(volume, thickness):
-    """The scan as if its slices of so many voxels had been interpolated to one."""
-    if thickness == 1:
-        return volume
-    data = uniform_filter1d(volume.data.astype(np.float32), thickness, axis=2)[..., thickness // 2 :: thickness]
-    stored = zoom(data, (1, 1, volume.data.shape[2] / data.shape[2]), order=1)
-    return dataclasses.replace(volume, data=stored)
-
-
-def test_smoothness_tells_interpolated_slices_along_any_axis():
-    rng = np.random.default_rng(2)
-    sharp = rng.normal(100, 10, (40, 44, 48)).astype(np.float32)
-    assert relative_roughness(sharp) > 0.9
-    for axis in range(3):
-        turned = np.moveaxis(interpolated(Volume(sharp, np.eye(4), "noise"), 8).data, 2, axis)
-        assert relative_roughness(turned) < LEAST_ROUGHNESS
-    assert relative_roughness(np.zeros((8, 8, 8), np.float32)) == 0.0
 
 
 def test_what_goes_back_is_in_the_result_and_not_in_what_r_sees(tmp_path, monkeypatch):
