@@ -1,4 +1,4 @@
-"""What a look at the input before the run has found out."""
+"""What a look at the input, or at the result, has found out."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class Appearance:
 
     factors: float32 [levels, channels], likelihoods to the power of the strength. bias: what the bias field adds to
     normalised intensities, float32 [X, Y, Z] on the working grid. low, width: intensities (I - low) / width are
-    normalised. border_seen: whether the scan shows where hippocampi end and horns begin (`_horns`), if it was asked.
+    normalised.
 
     The field has a constant part: voxels differ from the insides of their structures on average, every round adds that
     difference, and the means follow one round later. All voxels are thus read as moved by one round's difference, which
@@ -71,7 +71,6 @@ class Appearance:
     bias: np.ndarray
     low: float
     width: float
-    border_seen: bool | None = None
 
     def normalised(self, intensities: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
         """Intensities float [n, X, Y, Z] of the working grid without the bias field; of another, [...] with the field
@@ -162,7 +161,7 @@ def _sides_apart(samples: _Samples, bias: np.ndarray, table: LabelTable) -> list
     own = np.arange(len(table))
     horns = table.channels(HORNS).tolist() if all(label in table for label in VENTRICLES + HORNS) else []
     found: list[int] = []
-    for channel in own[(table.partners > own) & ~np.isin(own, horns)]:  # horns go with their ventricles
+    for channel in own[(table.partners > own) & ~np.isin(own, horns)]:  # of horns little is seen
         pair = [int(channel), int(table.partners[channel])]
         inside = samples.prior_of(pair) ** (1 + CORE)
         weight = inside.sum(axis=0, dtype=np.float64)

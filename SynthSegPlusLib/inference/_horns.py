@@ -14,7 +14,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.special import expit
 
 from SynthSegPlusLib.inference._appearance import CSF, HORNS, VENTRICLES
-from SynthSegPlusLib.inference._expected import HIPPOCAMPI, expect_horns
+from SynthSegPlusLib.inference._expected import HIPPOCAMPI, expects_wide_horns, widen_horns
 from SynthSegPlusLib.labels import LabelTable
 
 AMYGDALAE = (18, 54)
@@ -42,8 +42,8 @@ _LEAST_STD = 0.02  # of normalised intensities
 class Border(NamedTuple):
     """What became of the border between hippocampi and horns.
 
-    moved: whether posteriors moved by more than a voxel of one side. seen: whether the scan shows it; None where
-    nothing tells. horns_alike: whether the horns' fluid looks like the ventricles'.
+    moved: whether posteriors moved by more than a voxel of one side. seen: whether the scan shows it on both sides;
+    None where nothing tells. horns_alike: whether the horns' fluid looks like the ventricles'.
     """
 
     moved: bool = False
@@ -57,18 +57,18 @@ def return_fluid(intensities: np.ndarray, posteriors: np.ndarray, table: LabelTa
     intensities: float32 [n, X, Y, Z], n samples of the scan in each voxel, without bias field, the brain's range being
     0 to 1. posteriors: float32 [X, Y, Z, C] of the channels of ``table`` on a grid of ``voxel_mm``. The fluid is the
     horn of the same side or the CSF about the brain, as much of either as there is nearby. A hippocampus that would
-    lose nearly all of itself stays as it is. Where the scan does not show which is fluid, the horns become as large as
-    the ventricles let expect (`expect_horns`); so they do where they should be wide and yet look like tissue inside,
-    for then their fluid does not look like the ventricles' (flow does that, or a scan that was made so).
+    lose nearly all of itself stays as it is. Where the scan does not show which is fluid, the horns become as large
+    as the ventricles let expect (`widen_horns`); so they do where they should be wide and yet look like tissue
+    inside, for then their fluid does not look like the ventricles' (flow does that, or a scan that was made so).
     """
     look = _looks(intensities, posteriors, table)
     if look is None:
         return Border()
-    if look.distance < LEAST_DISTANCE:
-        return Border(expect_horns(posteriors, table), False)
-    if look.horns_like_tissue and expect_horns(posteriors, table):
-        return Border(True, False, horns_alike=False)
-    moved = False
+    if not look.distance >= LEAST_DISTANCE:
+        return Border(widen_horns(posteriors, table), False)
+    if look.horns_like_tissue and expects_wide_horns(posteriors, table):
+        return Border(widen_horns(posteriors, table), False, horns_alike=False)
+    moved, seen = False, True
     for side in zip(HIPPOCAMPI, HORNS, VENTRICLES, strict=True):
         own, horn, ventricle = table.channels(side)
         box = _box(posteriors[..., own] > _PLAIN, round(3 * _AROUND_MM / voxel_mm))
@@ -79,6 +79,7 @@ def return_fluid(intensities: np.ndarray, posteriors: np.ndarray, table: LabelTa
         excess = part[..., own] - (1 - fluid)  # a voxel half of fluid may be half hippocampus
         given = np.where(excess > _PLAIN, excess, 0)
         if given.sum() > _MOST * part[..., own].sum():
+            seen = False
             continue
         part[..., own] -= given
         inner: np.ndarray | float = 1.0
@@ -88,7 +89,7 @@ def return_fluid(intensities: np.ndarray, posteriors: np.ndarray, table: LabelTa
             part[..., csf] += given * (1 - inner)
         part[..., horn] += given * inner
         moved = moved or bool(given.sum() > 1)
-    return Border(moved, True)
+    return Border(moved, seen)
 
 
 def _share(one: np.ndarray, other: np.ndarray, sigma: float) -> np.ndarray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,19 +43,31 @@ class Coarse(NamedTuple):
 
 class Seen(NamedTuple):
     """The scan on the output grid, float [R, A, S], what the structures look like in it (None: there is no brain), and
-    the bias field there.
+    the bias field there. border_seen: as `Looked`.
     """
 
     scan: np.ndarray
     found: Appearance | None = None
     bias: np.ndarray | None = None
+    border_seen: bool | None = None
+
+
+class Looked(NamedTuple):
+    """What the structures look like in a scan; None where there is no brain.
+
+    border_seen: whether the scan shows where hippocampi end and horns begin; None where it was not asked or nothing
+    tells.
+    """
+
+    found: Appearance | None = None
+    border_seen: bool | None = None
 
 
 class Brought(NamedTuple):
     """Posteriors on the output grid.
 
     confidence: the count of the Dice that they expect; None where the scan's intensities have no say, or no score asks
-    for it. border_seen: whether the scan shows where hippocampi end and horns begin; None where it was not asked.
+    for it. border_seen: as `Looked`.
     """
 
     soft: SoftLabels
@@ -80,7 +91,7 @@ class WayToOutput:
 
     def bring(self, coarse: Coarse) -> Brought:
         """Posteriors on the output grid. ``coarse`` is changed: gaps are filled, and fluid that was called hippocampus
-        goes back.
+        goes back (`return_fluid`).
         """
         both = [one for one in coarse if one is not None]
         for posteriors in both:
@@ -96,11 +107,11 @@ class WayToOutput:
         if seen.found is not None and not empty and self.model_set.refines_labels(self.options.label_version):
             closeup = self._closeup(seen, coarse.posteriors, window)
             found = self.pool.run("refiner", lambda net: self._refined(net, closeup, seen, coarse, window))
-            return Brought(*found, seen.found.border_seen)
+            return Brought(*found, seen.border_seen)
         confidence = new_confidence(self.model_set, self.options)
         slabs = self._seen(seen, coarse, window, confidence)
         soft = self._gathered(self._reported(slabs, window[0], _LOOKED), window)
-        return Brought(soft, confidence, None if seen.found is None else seen.found.border_seen)
+        return Brought(soft, confidence, seen.border_seen)
 
     def _gathered(self, slabs: Slabs, window: Box) -> SoftLabels:
         """``slabs`` of a box of the output grid."""
@@ -117,15 +128,15 @@ class WayToOutput:
     def _look(self, dense: np.ndarray, *others: np.ndarray) -> Seen:
         """The scan on the output grid, and what the structures look like in it, as ``dense`` tells.
 
-        Where hippocampi look like fluid, ``dense`` and other posteriors like it are corrected first.
+        Fluid that was called hippocampus goes back first, in ``dense`` and in other posteriors like it.
         """
         scan = self.conformed.scan_on_output()
         if self.options.ct:
             scan = np.clip(scan, *CT_RANGE_HU)
         self.stages.check()
         strength = self.rules.appearance
-        found = look(self.conformed, scan, self.table, strength, dense, *others, check=self.stages.check)
-        return Seen(scan) if found is None else Seen(scan, found, self.conformed.to_output(found.bias))
+        found, border = look(self.conformed, scan, self.table, strength, dense, *others, check=self.stages.check)
+        return Seen(scan) if found is None else Seen(scan, found, self.conformed.to_output(found.bias), border)
 
     def _seen(self, seen: Seen, coarse: Coarse, window: Box, confidence: RegionConfidence | None) -> Slabs:
         """Slabs of a box of the output grid after what the scan's intensities say."""
@@ -142,7 +153,7 @@ class WayToOutput:
         self, seen: Seen, posteriors: np.ndarray, window: Box
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Planes [Y, Z, C] of a box of the output grid, without and with what intensities say."""
-        scan, found, bias = seen
+        scan, found, bias, _ = seen
         across = window[1:]
         for planes, slab in on_output(self.conformed, posteriors, self.stages, window):
             before = slab[0]
@@ -157,7 +168,7 @@ class WayToOutput:
         multiple = self.model_set.require("refiner").network.multiple
         strength = strength_in(self.rules.refinement, self.conformed.volume.spacing)
         closeup = Closeup(shape, self.table, multiple, strength)
-        scan, found, bias = seen
+        scan, found, bias, _ = seen
         assert found is not None
         assert bias is not None
         across = window[1:]
@@ -196,11 +207,11 @@ class WayToOutput:
 def look(
     conformed: Conformed, scan: np.ndarray, table: LabelTable, strength: float, dense: np.ndarray, *others: np.ndarray,
     check: Callable[[], object] = lambda: None,
-) -> Appearance | None:  # fmt: skip
+) -> Looked:  # fmt: skip
     """What the structures look like in ``scan`` [R, A, S], on the output grid, as ``dense`` [X, Y, Z, C] tells.
 
-    Where hippocampi look like fluid, ``dense`` and other posteriors like it are corrected first. strength: of a scan
-    with voxels of 1 mm. None where there is no brain. ``check`` is called between steps, and may raise.
+    Fluid that was called hippocampus goes back first, in ``dense`` and in other posteriors like it, by what each of
+    them takes for fluid. strength: of a scan with voxels of 1 mm. ``check`` is called between steps, and may raise.
     """
     voxel = conformed.resolution_mm
     samples = conformed.sampled_from_output(scan)
@@ -210,13 +221,13 @@ def look(
     found = fit_appearance(samples, dense, table, strength, voxel, thin)
     check()
     if found is None or not thin:
-        return found
+        return Looked(found)
     normalised = found.normalised(samples)
     border, *_ = [return_fluid(normalised, one, table, voxel) for one in (dense, *others)]
     check()
     if border.moved or not border.horns_alike:
-        found = fit_appearance(samples, dense, table, strength, voxel, thin, border.horns_alike) or found
-    return replace(found, border_seen=border.seen)
+        found = fit_appearance(samples, dense, table, strength, voxel, thin, border.horns_alike)
+    return Looked(found, border.seen)
 
 
 def on_output(

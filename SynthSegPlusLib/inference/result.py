@@ -36,7 +36,7 @@ class Result:
     posteriors
         float32 [x, y, z, structures], channel 0 the background; None when it was not asked for.
     findings
-        What the checks of the scan saw, and what is implausible about the result.
+        What the checks of the scan saw, and what is implausible about the result or cannot be seen in the scan.
     record
         How the result came about, JSON-ready.
     """

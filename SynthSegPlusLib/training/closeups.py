@@ -132,7 +132,7 @@ class Refiner:
 
     def _closeups(self, head: Head, image: np.ndarray, rng: np.random.Generator) -> list[Patch] | None:
         conformed, posteriors = head.conformed(image, self.model_set), head.posteriors.copy()
-        found = look(conformed, image, self.table, self.model_set.postprocessing.appearance, posteriors)
+        found, _ = look(conformed, image, self.table, self.model_set.postprocessing.appearance, posteriors)
         if found is None:
             return None
         bias = conformed.to_output(found.bias)

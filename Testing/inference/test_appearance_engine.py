@@ -24,10 +24,10 @@ def test_a_scan_with_thick_slices_is_trusted_less(tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(_to_output, "fit_appearance", lambda *about: asked.append(about[3]))
     models, thin = a_set(tmp_path / "set", 0.5), scan((40, 40, 40))
-    thick = Volume(thin.data[:, :, ::4], thin.affine @ np.diag([1.0, 1.0, 4.0, 1.0]), "thick")
+    thick = Volume(thin.data[:, :, ::4], thin.affine @ np.diag([1.0, 1.0, 6.25, 1.0]), "thick")
     for volume in (thin, thick):
         Segmenter(models, mode="fast", device="cpu").segment(volume)
-    assert asked == [0.5, 0.25]
+    assert asked == [0.5, 0.2]
 
 
 def test_ct_is_read_as_the_networks_read_it(tmp_path, monkeypatch):

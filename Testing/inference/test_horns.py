@@ -5,8 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from SynthSegPlusLib.inference import Segmenter, _cascade, _horns, _to_output
+from SynthSegPlusLib.inference import Segmenter, _cascade, _to_output
 from SynthSegPlusLib.inference._appearance import CSF
+from SynthSegPlusLib.inference._expected import expected_ratio, expects_wide_horns
 from SynthSegPlusLib.inference._horns import LEAST_DISTANCE, Border, _looks, return_fluid
 from SynthSegPlusLib.labels import structures
 from Testing.inference.appearances import a_set, interpolated
@@ -15,7 +16,7 @@ from Testing.inference.tiny import scan
 TABLE = structures("2.0")
 VOXEL = 2.0
 FLUID, TISSUE, WHITE, NOISE = 0.2, 0.6, 0.9, 0.04
-VENTRICLE, HORN, HIPPOCAMPUS, AMYGDALA, WHITE_MATTER = 4, 5, 17, 18, 2
+VENTRICLE, HORN, HIPPOCAMPUS, AMYGDALA, WHITE_MATTER, THALAMUS = 4, 5, 17, 18, 2, 10
 
 
 def temporal_lobe(look, fluid=FLUID, noise=NOISE, seed=5):
@@ -80,7 +81,7 @@ def test_a_hippocampus_that_looks_like_fluid_altogether_is_left_alone():
     mirrored = np.concatenate([posteriors, posteriors[..., TABLE.partners]], axis=1)
     assert _looks(both, mirrored, TABLE).distance >= LEAST_DISTANCE
     before = mirrored.copy()
-    return_fluid(both, mirrored, TABLE, VOXEL)
+    assert return_fluid(both, mirrored, TABLE, VOXEL).seen is False
     right = TABLE.partners[TABLE.channel(HIPPOCAMPUS)]
     assert before[..., right].sum() > 0
     assert np.array_equal(mirrored[..., right], before[..., right])
@@ -125,29 +126,49 @@ def test_a_voxel_half_of_fluid_stays_half_hippocampus(share):
     assert np.allclose(posteriors[border], before[border], atol=0.02)
 
 
-def test_where_the_scan_does_not_show_the_border_the_ventricles_tell_how_large_horns_are(monkeypatch):
+def with_deep_grey(posteriors, voxels):
+    """With so many voxels of a thalamus, by which ventricles are measured."""
+    white = np.argwhere(posteriors.argmax(axis=-1) == TABLE.channel(WHITE_MATTER))[-voxels:]
+    posteriors[tuple(white.T)] = np.eye(len(TABLE))[TABLE.channel(THALAMUS)]
+    return posteriors
+
+
+def test_where_the_scan_does_not_show_the_border_the_ventricles_tell_how_large_horns_are():
+    fluid = TISSUE + 0.3 * LEAST_DISTANCE * 0.1
+    seen, posteriors, labels = temporal_lobe("taken for hippocampus", fluid=fluid, noise=0.1)
+    with_deep_grey(posteriors, 500)
+    expected, found = np.exp(expected_ratio(posteriors, TABLE)), volume(posteriors, HIPPOCAMPUS)
+    assert return_fluid(seen, posteriors, TABLE, VOXEL) == Border(True, False)
+    own, horn = volume(posteriors, HIPPOCAMPUS), volume(posteriors, HORN)
+    assert horn / own == pytest.approx(expected, rel=0.02)
+    assert (labels == HIPPOCAMPUS).sum() < own < 0.75 * found
+
+
+def test_horns_that_need_not_be_wide_stay_and_the_border_is_unseen_all_the_same():
     fluid = TISSUE + 0.3 * LEAST_DISTANCE * 0.1
     seen, posteriors, _ = temporal_lobe("taken for hippocampus", fluid=fluid, noise=0.1)
-    given = []
-    monkeypatch.setattr(_horns, "expect_horns", lambda dense, table: given.append(dense) or True)
-    assert return_fluid(seen, posteriors, TABLE, VOXEL) == Border(True, False)
-    assert given[0] is posteriors
+    before = with_deep_grey(posteriors, 3000).copy()
+    assert not expects_wide_horns(posteriors, TABLE)
+    assert return_fluid(seen, posteriors, TABLE, VOXEL) == Border(False, False)
+    assert np.array_equal(posteriors, before)
 
 
-@pytest.mark.parametrize("wide", [True, False])
-def test_wide_horns_that_look_like_hippocampi_are_not_measured_by_what_ventricles_look_like(monkeypatch, wide):
+@pytest.mark.parametrize(("deep_grey", "border"), [
+    (500, Border(True, False, horns_alike=False)), (3000, Border(False, True)),
+])  # fmt: skip
+def test_wide_horns_that_look_like_hippocampi_are_not_measured_by_what_ventricles_look_like(deep_grey, border):
     """Their fluid is not the ventricles', so what is unlike that of the ventricles may yet be fluid."""
     seen, posteriors, labels = temporal_lobe("taken for hippocampus")
+    with_deep_grey(posteriors, deep_grey)
     posteriors[14:18, 10:16, 9:11] = np.eye(len(TABLE))[TABLE.channel(HORN)]  # the networks are sure of some of it
     assert not _looks(seen, posteriors, TABLE).horns_like_tissue
-    monkeypatch.setattr(_horns, "expect_horns", lambda dense, table: wide)
     assert return_fluid(seen, posteriors.copy(), TABLE, VOXEL) == Border(True, True)
     seen[:, labels == HORN] += TISSUE - FLUID
     look = _looks(seen, posteriors, TABLE)
     assert look.horns_like_tissue
     assert look.distance > LEAST_DISTANCE
-    found = return_fluid(seen, posteriors, TABLE, VOXEL)
-    assert found == (Border(True, False, horns_alike=False) if wide else Border(False, True))
+    assert expects_wide_horns(posteriors, TABLE) == (deep_grey == 500)
+    assert return_fluid(seen, posteriors, TABLE, VOXEL) == border
 
 
 @pytest.mark.parametrize("missing", [VENTRICLE, AMYGDALA])
@@ -245,3 +266,6 @@ def test_what_is_known_of_horns_is_in_the_fit_and_in_the_findings(tmp_path, monk
     codes = [one.code for one in result.findings]
     assert ("hippocampus-border-unseen" in codes) == (border.seen is False)
     assert [one["code"] for one in result.record["findings"]] == codes
+    if border.seen is False:
+        assert "not measured" in result.findings[-1].message
+        assert result.findings[-1].severity == "warning"
