@@ -12,13 +12,11 @@ import slicer
 from slicer.i18n import tr as _
 
 from SynthSegPlusLib.contract.errors import SynthSegPlusError
-from SynthSegPlusLib.panel._words import lines, muted, safe
+from SynthSegPlusLib.panel._words import findingText, lines, muted, safe
 from SynthSegPlusLib.scene import Session
 
 CHECK_DELAY_MS = 400
 """Wait for the user to stop paging through scans before one is handed to the worker."""
-
-SIGNS = {"error": "\u2715", "warning": "\u26a0", "info": "\u2139"}
 
 
 class InputPart:
@@ -84,9 +82,7 @@ class InputPart:
             self._ui.foundLabel.text = muted(_("Load a brain scan of any contrast, or a head CT."))
             return
         texts = [muted(safe(geometry(self._node)))]
-        for finding in self.findings:
-            words = " ".join(filter(None, (finding["message"], finding.get("advice", ""))))
-            texts.append(f"{SIGNS.get(finding['severity'], '')} {safe(words)}")
+        texts += [findingText(finding) for finding in self.findings]
         if self.advice:
             mode, reason = safe(self.advice["mode"]), safe(self.advice.get("reason", ""))
             texts.append(_("Advised mode: {mode}. {reason}").format(mode=f'<a href="{mode}">{mode}</a>', reason=reason))

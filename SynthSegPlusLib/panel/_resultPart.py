@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from slicer.i18n import tr as _
 
 from SynthSegPlusLib.contract.measures import QualityReport, Verdict
 from SynthSegPlusLib.panel._parameters import ColourBy, Shown
-from SynthSegPlusLib.panel._words import BANNERS, SIGNS, hexColour, lines, muted, safe, scale, verdictWord
+from SynthSegPlusLib.panel._words import BANNERS, SIGNS, findingText, hexColour, lines, muted, safe, scale, verdictWord
 from SynthSegPlusLib.scene import ResultNodes, runThreshold, shade
 
 
@@ -35,7 +35,7 @@ class ResultPart:
         self._ui.verdictLabel.styleSheet = (
             f"background-color: {background}; color: {foreground}; padding: 6px; border-radius: 3px;"
         )
-        self._ui.summaryLabel.text = lines([self._icv(result), failedText(result.quality),
+        self._ui.summaryLabel.text = lines([self._icv(result), failedText(result.quality), *warningTexts(result.record),
                                             muted(_("Research use only. Not for diagnosis."))])
         self._showThreshold(result)
         self._ui.parcellationButton.enabled = result.parcellation is not None
@@ -108,6 +108,11 @@ def failedText(quality: QualityReport | None) -> str:
     worst = sorted(quality.failed, key=lambda region: region.score)
     listed = ", ".join(f"{safe(region.name)} {region.text}" for region in worst)
     return _("Failed regions: {regions}").format(regions=listed)
+
+
+def warningTexts(record: Mapping[str, Any]) -> list[str]:
+    """What to beware of, in the scan and in what was made of it: a verdict tells nothing of it."""
+    return [findingText(finding) for finding in record.get("findings", []) if finding["severity"] == "warning"]
 
 
 def qualityLegend(quality: QualityReport) -> str:

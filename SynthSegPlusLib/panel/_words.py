@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from slicer.i18n import tr as _
 
@@ -17,6 +18,7 @@ BANNERS = {
     Verdict.FAIL: ("#b53c00", "#ffffff"),
     Verdict.NOT_SCORED: ("#6e6e6e", "#ffffff"),
 }
+FINDING_SIGNS = {"error": "\u2715", "warning": "\u26a0", "info": "\u2139"}
 MUTED = "#808080"
 """Readable on the light and on the dark theme."""
 
@@ -59,6 +61,12 @@ def duration(seconds: float) -> str:
 def safe(text: object) -> str:
     """Text that a rich-text label shows as it is."""
     return html.escape(str(text))
+
+
+def findingText(finding: Mapping[str, Any]) -> str:
+    """What was found and what to do about it, in rich text; a finding as a run record has it."""
+    words = " ".join(filter(None, (finding["message"], finding.get("advice", ""))))
+    return f"{FINDING_SIGNS.get(finding['severity'], '')} {safe(words)}"
 
 
 def muted(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import re
 import weakref
 
@@ -11,6 +12,7 @@ import pytest
 import slicer
 
 from SynthSegPlusLib import scene
+from SynthSegPlusLib.scene._result import RECORD
 from Testing.slicer.helpers import add_result, add_scan, any_set, click_row, edit_segment, open_panel, row_of
 
 
@@ -33,6 +35,20 @@ def test_the_verdict_names_what_failed_in_words_and_numbers(opened):
     assert f"{icv:.0f} mL" in opened.ui.summaryLabel.text
     assert "Not for diagnosis" in opened.ui.summaryLabel.text
     assert "Not for diagnosis" in opened.ui.noticeLabel.text
+
+
+def test_what_to_beware_of_stands_below_the_verdict(opened):
+    """A result can pass and yet hold volumes that its scan does not show."""
+    result = opened.panel.result
+    findings = [
+        {"code": "one", "severity": "warning", "message": "Ventricles < brain.", "advice": "Look."},
+        {"code": "two", "severity": "info", "message": "Nothing to beware of.", "advice": ""},
+    ]
+    assert "\u26a0" not in opened.ui.summaryLabel.text
+    result.summary.SetAttribute(RECORD, json.dumps({**result.record, "findings": findings}))
+    opened.panel.resultPart.show(result)
+    assert "\u26a0 Ventricles &lt; brain. Look." in opened.ui.summaryLabel.text
+    assert "Nothing to beware of" not in opened.ui.summaryLabel.text
 
 
 def test_the_switch_recolours_views_and_table_and_explains_the_colours(opened, slicer_host):
