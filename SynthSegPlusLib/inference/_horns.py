@@ -18,8 +18,9 @@ from SynthSegPlusLib.inference._expected import HIPPOCAMPI, expects_wide_horns, 
 from SynthSegPlusLib.labels import LabelTable
 
 AMYGDALAE = (18, 54)
-LEAST_DISTANCE = 1.5
-"""Fluid and tissue must lie this many standard deviations apart, or the scan does not show the border."""
+LEAST_DISTANCE = 2.5
+"""Fluid and tissue must lie this many standard deviations apart, or the scan does not show the border. With less, bias
+that is left over or an uneven hippocampus passes for fluid."""
 
 _SURE, _SURE_HORN = 0.9, 0.8  # posteriors of voxels from which ventricles and tissue are learnt, and horns
 _FEWEST = 40  # samples, below which there is nothing to learn from
