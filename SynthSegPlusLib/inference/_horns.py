@@ -2,7 +2,8 @@
 
 Networks know how large a hippocampus usually is, and where one is much smaller they give it part of the horn that took
 its place. The scan may show the border: what the lateral ventricles look like in it is known, so what of a
-hippocampus looks like them, over more than single voxels, is fluid.
+hippocampus looks like them, over more than single voxels, is fluid. Where the scan does not show it, the size of the
+ventricles tells how much is (`_expected`).
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ def return_fluid(intensities: np.ndarray, posteriors: np.ndarray, table: LabelTa
     look = _looks(intensities, posteriors, table)
     if look is None:
         return Border()
-    if not look.distance >= LEAST_DISTANCE:
+    if not look.distance >= LEAST_DISTANCE:  # nor where it is no number
         return Border(widen_horns(posteriors, table), False)
     if look.horns_like_tissue and expects_wide_horns(posteriors, table):
         return Border(widen_horns(posteriors, table), False, horns_alike=False)
