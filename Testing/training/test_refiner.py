@@ -11,6 +11,7 @@ from SynthSegPlusLib.cli import main
 from SynthSegPlusLib.contract.errors import InputError, OptionsError
 from SynthSegPlusLib.inference import ModelSet, Segmenter, segmenter
 from SynthSegPlusLib.inference._rules import refiner_channels
+from SynthSegPlusLib.inference._to_output import Looked
 from SynthSegPlusLib.labels import structures
 from SynthSegPlusLib.networks import build_unet, load_network, save_weights
 from SynthSegPlusLib.synthesis import Generator, generator_config, label_space
@@ -237,7 +238,7 @@ def test_a_folder_without_a_set_is_named_before_anything_is_made(tmp_path):
 
 
 def test_a_bank_in_which_nothing_is_seen_ends_with_a_reason(task, monkeypatch):
-    monkeypatch.setattr(closeups, "look", lambda *about: None)
+    monkeypatch.setattr(closeups, "look", lambda *about: Looked())
     monkeypatch.setattr(closeups, "BLIND", 2)
     with pytest.raises(InputError, match="found no brain in 2 heads"):
         task.batch([4, 0])
