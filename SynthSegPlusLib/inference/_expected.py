@@ -47,22 +47,20 @@ def expected_ratio(posteriors: np.ndarray, table: LabelTable) -> float | None:
     return min(CONSTANT + SLOPE * float(np.log(ventricles / beside)), WIDEST)
 
 
-def expects_wide_horns(posteriors: np.ndarray, table: LabelTable) -> bool:
-    """Whether the lateral ventricles are so large that the horns should be wide; as `expected_ratio`."""
-    expected = expected_ratio(posteriors, table)
+def is_wide(expected: float | None) -> bool:
+    """Whether horns of this `expected_ratio` are wide."""
     return expected is not None and expected > WIDE
 
 
-def widen_horns(posteriors: np.ndarray, table: LabelTable) -> bool:
-    """Move posteriors of hippocampi to their horns, in place, up to the ratio that the lateral ventricles let expect;
+def widen_horns(posteriors: np.ndarray, table: LabelTable, expected: float | None) -> bool:
+    """Move posteriors of hippocampi to their horns, in place, up to the ratio that is ``expected`` (`expected_ratio`);
     whether more than a voxel of one side moved.
 
     posteriors: float32 [X, Y, Z, C] of the channels of ``table``. On each side the odds of horn against hippocampus
     grow by one factor everywhere, so that what is most like horn moves first. Horns are never made smaller, and stay
     where they are not expected to be wide.
     """
-    expected = expected_ratio(posteriors, table)
-    if expected is None or expected <= WIDE:
+    if expected is None or not is_wide(expected):
         return False
     moved = [
         _widen(posteriors, int(own), int(horn), expected)

@@ -15,13 +15,16 @@ from scipy.ndimage import gaussian_filter
 from scipy.special import expit
 
 from SynthSegPlusLib.inference._appearance import CSF, HORNS, VENTRICLES
-from SynthSegPlusLib.inference._expected import HIPPOCAMPI, expects_wide_horns, widen_horns
+from SynthSegPlusLib.inference._expected import HIPPOCAMPI, expected_ratio, is_wide, widen_horns
 from SynthSegPlusLib.labels import LabelTable
 
 AMYGDALAE = (18, 54)
 LEAST_DISTANCE = 2.5
-"""Fluid and tissue must lie this many standard deviations apart, or the scan does not show the border. With less, bias
-that is left over or an uneven hippocampus passes for fluid."""
+"""Fluid and tissue must lie this many standard deviations apart, or the scan is not asked. With less, bias that is left
+over or an uneven hippocampus passes for fluid."""
+UNSEEN_DISTANCE = 1.5
+"""With less than this the scan does not show the border. Between the two it may: a real T1 has 1.9, whose ventricles
+hold choroid plexus and partial volume."""
 
 _SURE, _SURE_HORN = 0.9, 0.8  # posteriors of voxels from which ventricles and tissue are learnt, and horns
 _FEWEST = 40  # samples, below which there is nothing to learn from
@@ -45,7 +48,8 @@ class Border(NamedTuple):
     """What became of the border between hippocampi and horns.
 
     moved: whether posteriors moved by more than a voxel of one side. seen: whether the scan shows it on both sides;
-    None where nothing tells. horns_alike: whether the horns' fluid looks like the ventricles'.
+    None where that is not known, and nothing was put in its place. horns_alike: whether the horns' fluid looks like
+    the ventricles'.
     """
 
     moved: bool = False
@@ -66,10 +70,12 @@ def return_fluid(intensities: np.ndarray, posteriors: np.ndarray, table: LabelTa
     look = _looks(intensities, posteriors, table)
     if look is None:
         return Border()
+    expected = expected_ratio(posteriors, table)
     if not look.distance >= LEAST_DISTANCE:  # nor where it is no number
-        return Border(widen_horns(posteriors, table), False)
-    if look.horns_like_tissue and expects_wide_horns(posteriors, table):
-        return Border(widen_horns(posteriors, table), False, horns_alike=False)
+        moved = widen_horns(posteriors, table, expected)
+        return Border(moved, None if look.distance >= UNSEEN_DISTANCE and not moved else False)
+    if look.horns_like_tissue and is_wide(expected):
+        return Border(widen_horns(posteriors, table, expected), False, horns_alike=False)
     moved, seen = False, True
     for side in zip(HIPPOCAMPI, HORNS, VENTRICLES, strict=True):
         own, horn, ventricle = table.channels(side)

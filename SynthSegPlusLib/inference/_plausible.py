@@ -58,9 +58,9 @@ def unseen(border_seen: bool | None) -> tuple[Finding, ...]:
         return ()
     return (Finding(
         "hippocampus-border-unseen", "warning",
-        "Hippocampi and the fluid beside them look alike in this scan: the volumes of hippocampi and inferior lateral "
-        "ventricles are expected, not measured.",
-        "Take these volumes from a scan of another contrast.",
+        "Hippocampi and the fluid beside them cannot be told apart in this scan: the volumes of hippocampi and "
+        "inferior lateral ventricles are expected, not measured.",
+        "Take these volumes from a scan of another contrast or with less noise.",
     ),)  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from SynthSegPlusLib.inference._expected import (
     WIDE,
     WIDEST,
     expected_ratio,
-    expects_wide_horns,
+    is_wide,
     widen_horns,
 )
 from SynthSegPlusLib.labels import structures
@@ -54,6 +54,11 @@ def a_head(ventricles, horns=(10.0, 10.0), table=TABLE, brain=5000):
     return posteriors.reshape(20, 20, 20, len(table))
 
 
+def widened(posteriors, table=TABLE):
+    """Whether horns moved that become as wide as their own head lets expect."""
+    return widen_horns(posteriors, table, expected_ratio(posteriors, table))
+
+
 def ratio(posteriors, side, table=TABLE):
     own, horn = posteriors.reshape(-1, len(table)).sum(axis=0)[table.channels((HIPPOCAMPI[side], HORNS[side]))]
     return float(np.log(horn / own))
@@ -68,8 +73,8 @@ def test_horns_grow_to_what_ventricles_let_expect(horns):
     posteriors = a_head(LARGE, horns)
     before = posteriors.copy()
     assert WIDE < expected(LARGE) < WIDEST
-    assert expects_wide_horns(posteriors, TABLE)
-    assert widen_horns(posteriors, TABLE)
+    assert is_wide(expected_ratio(posteriors, TABLE))
+    assert widened(posteriors, TABLE)
     for side, channels in enumerate((LEFT, RIGHT)):
         assert ratio(posteriors, side) == pytest.approx(expected(LARGE), abs=1e-3)
         assert ratio(before, side) < expected(LARGE) - 0.5
@@ -84,7 +89,7 @@ def test_what_is_most_like_horn_moves_first():
     """All odds grow by one factor."""
     posteriors = a_head(LARGE)
     before = posteriors.reshape(-1, len(TABLE))[:100, LEFT].copy()
-    widen_horns(posteriors, TABLE)
+    widened(posteriors, TABLE)
     after = posteriors.reshape(-1, len(TABLE))[:100, LEFT]
     factors = (after[:, 1] / after[:, 0]) / (before[:, 1] / before[:, 0])
     assert factors == pytest.approx(np.full(100, factors[0]), rel=1e-2)
@@ -95,29 +100,29 @@ def test_what_is_most_like_horn_moves_first():
 def test_horns_stay_where_they_are_wide_enough_or_need_not_be_wide(ventricles, horns):
     posteriors = a_head(ventricles, horns)
     before = posteriors.copy()
-    assert expects_wide_horns(posteriors, TABLE) == (ventricles == LARGE)
-    assert not widen_horns(posteriors, TABLE)
+    assert is_wide(expected_ratio(posteriors, TABLE)) == (ventricles == LARGE)
+    assert not widened(posteriors, TABLE)
     assert np.array_equal(posteriors, before)
 
 
 def test_each_side_is_judged_by_its_own_horn():
     posteriors = a_head(LARGE, (60.0, 10.0))
     before = posteriors.copy()
-    assert widen_horns(posteriors, TABLE)
+    assert widened(posteriors, TABLE)
     assert np.array_equal(posteriors[..., LEFT], before[..., LEFT])
     assert ratio(posteriors, 1) == pytest.approx(expected(LARGE), abs=1e-3)
 
 
 def test_a_move_of_less_than_a_voxel_is_none():
     wide = 100 / (1 + np.exp(-expected(LARGE)))
-    assert not widen_horns(a_head(LARGE, (wide - 0.9, wide)), TABLE)
-    assert widen_horns(a_head(LARGE, (wide - 1.2, wide)), TABLE)
+    assert not widened(a_head(LARGE, (wide - 0.9, wide)), TABLE)
+    assert widened(a_head(LARGE, (wide - 1.2, wide)), TABLE)
 
 
 def test_ventricles_of_any_size_leave_a_hippocampus():
     posteriors = a_head(3000)
     assert expected(3000) > WIDEST + 0.5
-    widen_horns(posteriors, TABLE)
+    widened(posteriors, TABLE)
     assert ratio(posteriors, 0) == pytest.approx(WIDEST, abs=1e-3)
 
 
@@ -126,30 +131,34 @@ def test_a_head_that_is_cut_is_expected_to_have_the_same_horns():
     whole, part = a_head(LARGE), a_head(LARGE, brain=1800)
     part[-8:, ..., [*LEFT, *RIGHT]] += 1e-3
     for head in (whole, part):
-        assert widen_horns(head, TABLE)
+        assert widened(head, TABLE)
     assert expected_ratio(part, TABLE) == pytest.approx(expected_ratio(whole, TABLE), abs=0.02)
     assert np.allclose(part[..., RIGHT][:1], whole[..., RIGHT][:1], atol=0.01)
 
 
+def without(label):
+    """A head whose voxels of ``label`` are white matter."""
+    posteriors = a_head(LARGE)
+    posteriors[..., TABLE.channel(WHITE_MATTER)] += posteriors[..., TABLE.channel(label)]
+    posteriors[..., TABLE.channel(label)] = 0
+    return posteriors
+
+
 @pytest.mark.parametrize("missing", [VENTRICLES[0], DEEP_GREY[0]])
 def test_without_ventricles_or_what_is_beside_them_nothing_is_expected(missing):
-    posteriors = a_head(LARGE)
-    posteriors[..., TABLE.channel(WHITE_MATTER)] += posteriors[..., TABLE.channel(missing)]
-    posteriors[..., TABLE.channel(missing)] = 0
+    posteriors = without(missing)
     before = posteriors.copy()
     assert expected_ratio(posteriors, TABLE) is None
-    assert not expects_wide_horns(posteriors, TABLE)
-    assert not widen_horns(posteriors, TABLE)
+    assert not is_wide(expected_ratio(posteriors, TABLE))
+    assert not widened(posteriors, TABLE)
     assert np.array_equal(posteriors, before)
 
 
 @pytest.mark.parametrize("missing", [HIPPOCAMPI[1], HORNS[1]])
 def test_a_side_without_horn_or_hippocampus_stays(missing):
-    posteriors = a_head(LARGE)
-    posteriors[..., TABLE.channel(WHITE_MATTER)] += posteriors[..., TABLE.channel(missing)]
-    posteriors[..., TABLE.channel(missing)] = 0
+    posteriors = without(missing)
     before = posteriors.copy()
-    assert widen_horns(posteriors, TABLE)
+    assert widened(posteriors, TABLE)
     assert np.array_equal(posteriors[..., RIGHT], before[..., RIGHT])
     assert ratio(posteriors, 0) == pytest.approx(expected(LARGE), abs=1e-3)
 
@@ -157,9 +166,9 @@ def test_a_side_without_horn_or_hippocampus_stays(missing):
 def test_posteriors_of_any_layout_and_of_labels_without_csf_are_changed_alike():
     old = structures("1.0")
     posteriors, other, without = a_head(LARGE), np.asfortranarray(a_head(LARGE)), a_head(LARGE, table=old)
-    assert widen_horns(posteriors, TABLE)
-    assert widen_horns(other, TABLE)
-    assert widen_horns(without, old)
+    assert widened(posteriors, TABLE)
+    assert widened(other, TABLE)
+    assert widened(without, old)
     assert np.array_equal(posteriors, other)
     assert ratio(without, 0, old) == pytest.approx(ratio(posteriors, 0), abs=1e-5)
 

@@ -7,8 +7,8 @@ import pytest
 
 from SynthSegPlusLib.inference import Segmenter, _cascade, _to_output
 from SynthSegPlusLib.inference._appearance import CSF
-from SynthSegPlusLib.inference._expected import expected_ratio, expects_wide_horns
-from SynthSegPlusLib.inference._horns import LEAST_DISTANCE, Border, _looks, return_fluid
+from SynthSegPlusLib.inference._expected import expected_ratio, is_wide
+from SynthSegPlusLib.inference._horns import LEAST_DISTANCE, UNSEEN_DISTANCE, Border, _looks, return_fluid
 from SynthSegPlusLib.labels import structures
 from Testing.inference.appearances import a_set, interpolated
 from Testing.inference.tiny import scan
@@ -148,9 +148,18 @@ def test_horns_that_need_not_be_wide_stay_and_the_border_is_unseen_all_the_same(
     fluid = TISSUE + 0.3 * LEAST_DISTANCE * 0.1
     seen, posteriors, _ = temporal_lobe("taken for hippocampus", fluid=fluid, noise=0.1)
     before = with_deep_grey(posteriors, 3000).copy()
-    assert not expects_wide_horns(posteriors, TABLE)
+    assert not is_wide(expected_ratio(posteriors, TABLE))
     assert return_fluid(seen, posteriors, TABLE, VOXEL) == Border(False, False)
     assert np.array_equal(posteriors, before)
+
+
+def test_between_unseen_and_clear_only_what_was_moved_is_told():
+    """A T1 whose ventricles are uneven is not asked, and yet shows the border."""
+    for deep_grey, border in ((500, Border(True, False)), (3000, Border(False, None))):
+        seen, posteriors, _ = temporal_lobe("taken for hippocampus", fluid=TISSUE - 0.2, noise=0.1)
+        with_deep_grey(posteriors, deep_grey)
+        assert UNSEEN_DISTANCE < _looks(seen, posteriors, TABLE).distance < LEAST_DISTANCE
+        assert return_fluid(seen, posteriors, TABLE, VOXEL) == border
 
 
 @pytest.mark.parametrize(("deep_grey", "border"), [
@@ -167,7 +176,7 @@ def test_wide_horns_that_look_like_hippocampi_are_not_measured_by_what_ventricle
     look = _looks(seen, posteriors, TABLE)
     assert look.horns_like_tissue
     assert look.distance > LEAST_DISTANCE
-    assert expects_wide_horns(posteriors, TABLE) == (deep_grey == 500)
+    assert is_wide(expected_ratio(posteriors, TABLE)) == (deep_grey == 500)
     assert return_fluid(seen, posteriors, TABLE, VOXEL) == border
 
 
