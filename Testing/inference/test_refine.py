@@ -12,6 +12,7 @@ from SynthSegPlusLib.commands._engine import Choice
 from SynthSegPlusLib.commands.models import describe
 from SynthSegPlusLib.contract import Cancelled, ModelError, SegmentOptions
 from SynthSegPlusLib.inference import ModelSet, Segmenter, _to_output
+from SynthSegPlusLib.inference._horns import Border
 from SynthSegPlusLib.inference._memory import needed_memory
 from SynthSegPlusLib.inference._pool import NetworkPool
 from SynthSegPlusLib.inference._refine import Closeup, Shares, shown_to_refiner
@@ -263,6 +264,13 @@ def test_a_shortage_in_the_refiner_is_told_and_its_second_attempt_counts_anew(tm
     assert failed
     assert np.allclose(again.posteriors.data, plain.posteriors.data, atol=1e-6)
     assert again.record["quality_parts"]["confidence"] == plain.record["quality_parts"]["confidence"]
+
+
+@pytest.mark.parametrize("seen", [False, True])
+def test_a_border_that_is_unseen_is_told_of_what_was_refined_too(tmp_path, monkeypatch, seen):
+    monkeypatch.setattr(_to_output, "return_fluid", lambda *about: Border(False, seen))
+    codes = [finding.code for finding in run(a_set(tmp_path / "set", 1.0)).findings]
+    assert ("hippocampus-border-unseen" in codes) == (not seen)
 
 
 def test_it_can_be_cancelled_while_it_refines(tmp_path):
