@@ -16,7 +16,7 @@ from SynthSegPlusLib.inference._plausible import implausible, unseen
 from SynthSegPlusLib.inference._pool import NetworkPool
 from SynthSegPlusLib.inference._progress import CancelFlag, Report, Stages
 from SynthSegPlusLib.inference._restore import Restorer
-from SynthSegPlusLib.inference._window import brain_centre
+from SynthSegPlusLib.inference._window import brain_box
 from SynthSegPlusLib.inference.model_set import ModelSet
 from SynthSegPlusLib.inference.result import Result
 from SynthSegPlusLib.networks import Chosen, Inputs, choose_backend
@@ -189,7 +189,9 @@ class Segmenter:
         )  # fmt: skip
 
     def _about_the_brain(self, volume: Volume, whole: Conformed, pool: NetworkPool, stages: Stages) -> Conformed:
-        """The box of the set's field of view about the brain, found by a first look at the whole scan."""
+        """The box of the set's field of view about the brain, found by a first look at the whole scan; a larger one
+        about a brain that reaches its sides.
+        """
         view = self.model_set.field_of_view_mm
         if view is None or self.options.crop is not None:
             return whole
@@ -199,8 +201,8 @@ class Segmenter:
         def look(net: Any) -> np.ndarray:
             return net.argmax(Inputs(image=whole.image), stages.update, stages.is_cancelled)
 
-        centre = brain_centre(pool.run(first, look) > 0, whole.affine, view)
-        return whole if centre is None else self._conform(volume, view, centre)
+        box = brain_box(pool.run(first, look) > 0, whole.affine, view)
+        return whole if box is None else self._conform(volume, box.view_mm, box.centre)
 
     def _networks(self, chosen: Chosen) -> NetworkPool:
         if self._pool is None or self._pool.device != chosen.device:

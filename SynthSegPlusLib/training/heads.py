@@ -14,6 +14,7 @@ import numpy as np
 from SynthSegPlusLib.contract import SegmentOptions
 from SynthSegPlusLib.contract.errors import OptionsError
 from SynthSegPlusLib.inference import ModelSet, Segmenter
+from SynthSegPlusLib.inference._window import LARGEST_GROWTH_MM, MARGIN_MM, REACH_PERCENT, BrainBox
 from SynthSegPlusLib.inference.model_set import DESCRIPTION_FILE
 from SynthSegPlusLib.synthesis import Generator
 from SynthSegPlusLib.training.config import TrainingConfig
@@ -28,22 +29,23 @@ _TRACE = 2e-4  # posteriors below are kept as 0
 @dataclass(frozen=True)
 class Head:
     """labels: generation positions, uint8 [x, y, z] at 1 mm; image: float32 like them, the scan that the networks saw;
-    posteriors: float32 [X, Y, Z, C] on their padded working grid; centre: of their field of view, RAS in mm, or None.
+    posteriors: float32 [X, Y, Z, C] on their padded working grid; box: of the scan that they saw, None for all of it.
     """
 
     labels: np.ndarray
     image: np.ndarray
     posteriors: np.ndarray
-    centre: tuple[float, float, float] | None
+    box: BrainBox | None
 
     def conformed(self, image: np.ndarray, model_set: ModelSet) -> Conformed:
         """An image of these labels, float32 [x, y, z], on the grids on which the networks saw their own."""
-        return _conformed(Volume(image, np.eye(4), "head"), model_set, self.centre)
+        return _conformed(Volume(image, np.eye(4), "head"), model_set, self.box)
 
 
-def _conformed(volume: Volume, model_set: ModelSet, centre: tuple[float, float, float] | None) -> Conformed:
-    """The set's field of view about ``centre``; the whole scan for None."""
-    crop, padding = None if centre is None else model_set.field_of_view_mm, model_set.padding
+def _conformed(volume: Volume, model_set: ModelSet, box: BrainBox | None) -> Conformed:
+    """A box of a scan as networks see it; the whole scan for None."""
+    centre, crop = (None, None) if box is None else box
+    padding = model_set.padding
     return conform(
         volume, model_set.scheme, model_set.working_resolution_mm, False, crop, padding.multiple, padding.minimum,
         centre,
@@ -88,10 +90,10 @@ def fill_heads(config: TrainingConfig, generator: Generator, folder: Path, say: 
     for count, number in enumerate(missing):
         head = _head(generator, segmenter, [config.seed, _BANK, number])
         partial = folder / f".{number:05d}.part.npz"
-        centre = np.zeros(0) if head.centre is None else np.array(head.centre)
+        box = np.zeros(0) if head.box is None else np.concatenate(head.box)
         kept = np.where(head.posteriors < _TRACE, 0, head.posteriors).astype(np.float16)
         np.savez_compressed(
-            partial, labels=head.labels, image=head.image.astype(np.float16), posteriors=kept, centre=centre
+            partial, labels=head.labels, image=head.image.astype(np.float16), posteriors=kept, box=box
         )
         os.replace(partial, paths[number])
         if (count + 1) % config.log_every == 0:
@@ -102,10 +104,10 @@ def fill_heads(config: TrainingConfig, generator: Generator, folder: Path, say: 
 def read_head(path: Path) -> Head:
     """A head of a bank."""
     with np.load(path) as kept:
-        centre = tuple(float(one) for one in kept["centre"]) or None
+        box = kept["box"].tolist()
         return Head(
             kept["labels"], kept["image"].astype(np.float32), kept["posteriors"].astype(np.float32),
-            centre,  # type: ignore[arg-type]
+            BrainBox(tuple(box[:3]), tuple(int(side) for side in box[3:])) if box else None,  # type: ignore[arg-type]
         )  # fmt: skip
 
 
@@ -118,18 +120,20 @@ def _head(generator: Generator, segmenter: Segmenter, seed: list[int]) -> Head:
         sample = generator.sample(seed).in_the_middle()
         labels, image = (np.array(ops.convert_to_numpy(one)) for one in (sample.labels, sample.image))
     conformed, posteriors = segmenter.coarse(Volume(image, np.eye(4), "head"))
-    return Head(labels.astype(np.uint8), image, posteriors, _middle(conformed, segmenter.model_set))
+    return Head(labels.astype(np.uint8), image, posteriors, _box(conformed, segmenter.model_set))
 
 
-def _middle(conformed: Conformed, model_set: ModelSet) -> tuple[float, float, float] | None:
-    """The middle of what the networks saw, from which it is found again; None where they saw the whole scan."""
+def _box(conformed: Conformed, model_set: ModelSet) -> BrainBox | None:
+    """What the networks saw, so that it is found again; None where no box of the scan is the same."""
     if model_set.field_of_view_mm is None:
         return None
     inner = [(side.start + side.stop - 1) / 2 for side in conformed.inner]
     x, y, z = (conformed.affine @ np.array([*inner, 1.0]))[:3].tolist()
-    again = _conformed(conformed.volume, model_set, (x, y, z))
+    r, a, s = (round(side * conformed.resolution_mm) for side in conformed.image.shape)
+    box = BrainBox((x, y, z), (r, a, s))
+    again = _conformed(conformed.volume, model_set, box)
     same = again.patch == conformed.patch and again.image.shape == conformed.image.shape
-    return (x, y, z) if same else None
+    return box if same else None
 
 
 def _options(model_set: ModelSet) -> SegmentOptions:
@@ -145,6 +149,7 @@ def _made_from(config: TrainingConfig, generator: Generator, model_set: ModelSet
             name: model_set.require(name).verify().sha256 for name in model_set.needed_roles(_options(model_set))
         },
         "postprocessing": dataclasses.asdict(model_set.postprocessing), "mode": model_set.best_mode,
+        "box": [REACH_PERCENT, MARGIN_MM, LARGEST_GROWTH_MM],
         "grid": [model_set.scheme, model_set.working_resolution_mm, model_set.field_of_view_mm,
                  dataclasses.astuple(model_set.padding)],
     }  # fmt: skip

@@ -9,6 +9,7 @@ import pytest
 
 from SynthSegPlusLib.inference import ModelSet, Segmenter
 from SynthSegPlusLib.inference import segmenter as segmenter_module
+from SynthSegPlusLib.inference._window import BrainBox
 from SynthSegPlusLib.networks import Inputs, choose_backend
 from Testing.benchmarks.accuracy.variants import CASCADE, ORDER, SCORED, Variants, digest_of
 from Testing.inference.tiny import scan, write_tiny_set
@@ -101,7 +102,10 @@ def test_modes_that_look_for_the_brain_first_are_what_they_are_alone(tmp_path, m
         write_tiny_set(tmp_path / "view", working_resolution_mm=2.0, field_of_view_mm=[64, 64, 64])
     )
     # The random networks find no brain; S and S1 shall disagree about its place, as they may.
-    monkeypatch.setattr(segmenter_module, "brain_centre", lambda found, *_: (40 * found.mean() - 15, 3.0, 2.0))
+    def box(found, *_):
+        return BrainBox((40 * found.mean() - 15, 3.0, 2.0), (64, 64, 64))
+
+    monkeypatch.setattr(segmenter_module, "brain_box", box)
     volume = scan((48, 52, 44), spacing=2.0)
     variants = Variants(model_set, ("fast", "robust", "s1-s2"), device="cpu")
     for mode, shared in variants.segment(volume):

@@ -10,6 +10,7 @@ import pytest
 from SynthSegPlusLib.contract import MemoryShortage
 from SynthSegPlusLib.inference import ModelSet, Segmenter, _memory, _pool
 from SynthSegPlusLib.inference import segmenter as engine
+from SynthSegPlusLib.inference._window import BrainBox
 from Testing.inference.running import forget, segment
 from Testing.inference.tiny import scan, write_tiny_set
 
@@ -105,7 +106,7 @@ def test_both_memories_are_named_where_one_ran_out_after_the_other(tiny, gpu_wit
 
 def test_a_network_that_runs_short_twice_is_named_once(tmp_path, backend, gpu_without_memory, monkeypatch):
     models = write_tiny_set(tmp_path / "framed", ("segmenter",), field_of_view_mm=[64, 80, 64])
-    monkeypatch.setattr(engine, "brain_centre", lambda *_: (0.0, 0.0, 0.0))
+    monkeypatch.setattr(engine, "brain_box", lambda *_: BrainBox((0.0, 0.0, 0.0), (64, 80, 64)))
     monkeypatch.setattr(_Failing, "argmax", _Failing.slabs, raising=False)
     gpu_without_memory(RuntimeError("CUDA out of memory"), small_pieces_fit=True)
     assert len(segment(models, mode="fast").record["warnings"]) == 1

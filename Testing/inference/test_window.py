@@ -8,7 +8,7 @@ import pytest
 from SynthSegPlusLib.contract import MemoryShortage, ModelError, SegmentOptions
 from SynthSegPlusLib.inference import ModelSet, Segmenter, _memory, _pool
 from SynthSegPlusLib.inference._memory import needed_memory
-from SynthSegPlusLib.inference._window import brain_centre
+from SynthSegPlusLib.inference._window import BrainBox, brain_box
 from SynthSegPlusLib.networks import choose_backend
 from SynthSegPlusLib.volume import Volume, conform
 from Testing.inference.tiny import write_tiny_set
@@ -31,23 +31,55 @@ def affine(voxel=2.0, origin=(-90.0, -126.0, -72.0)):
 def test_the_middle_of_a_brain_is_found_in_millimetres_and_stray_voxels_do_not_move_it():
     brain = ball((64, 80, 90), (30, 41, 60), 25)
     expected = (-90 + 2 * 30, -126 + 2 * 41, -72 + 2 * 60)
-    assert brain_centre(brain, affine(), VIEW) == pytest.approx(expected, abs=1e-6)
+    assert brain_box(brain, affine(), VIEW).centre == pytest.approx(expected, abs=1e-6)
     brain[2:5, 2:5, 2:5] = True  # another component
     brain[30, 41, 20:36] = True  # a thread towards the neck
-    assert brain_centre(brain, affine(), VIEW) == pytest.approx(expected, abs=2.0)
+    assert brain_box(brain, affine(), VIEW).centre == pytest.approx(expected, abs=2.0)
 
 
 def test_a_mirrored_scan_has_the_mirrored_middle():
     brain = ball((64, 80, 90), (25, 41, 60), 22)
-    x = brain_centre(brain, affine(), VIEW)[0]
-    mirrored = brain_centre(brain[::-1], affine(), VIEW)[0]
+    x = brain_box(brain, affine(), VIEW).centre[0]
+    mirrored = brain_box(brain[::-1], affine(), VIEW).centre[0]
     assert (x + 90) / 2 + (mirrored + 90) / 2 == pytest.approx(63, abs=1e-6)
 
 
 def test_no_brain_or_one_that_is_larger_than_the_view_leaves_the_whole_scan():
-    assert brain_centre(np.zeros((40, 40, 40), bool), affine(), VIEW) is None
-    assert brain_centre(ball((40, 40, 40), (20, 20, 20), 5), affine(), VIEW) is None  # 4 ml
-    assert brain_centre(np.ones((100, 100, 100), bool), affine(), VIEW) is None
+    assert brain_box(np.zeros((40, 40, 40), bool), affine(), VIEW) is None
+    assert brain_box(ball((40, 40, 40), (20, 20, 20), 5), affine(), VIEW) is None  # 4 ml
+    assert brain_box(np.ones((100, 100, 100), bool), affine(), VIEW) is None
+
+
+@pytest.mark.parametrize(
+    ("half", "sides"),
+    [((60, 80, 60), VIEW),  # mm; none of them is 6 mm from the box
+     ((60, 91, 60), (160, 194, 160)), ((75, 80, 60), (162, 192, 160)),
+     ((60, 95, 77), (160, 202, 166))],
+)  # fmt: skip
+def test_a_brain_that_reaches_the_box_gets_a_larger_one(half, sides):
+    shape, middle = (100, 120, 100), np.array([48, 60, 50])
+    grid = np.moveaxis(np.indices(shape), 0, -1)
+    brain = (np.abs((grid - middle) * 2.0) <= np.array(half)).all(-1)
+    brain[48, 60, :20] = True  # a neck does not count
+    found = brain_box(brain, affine(), (160, 192, 160))
+    reached = [2 * (side // 2) + 1 for side in half]  # a voxel of 2 mm ends 1 mm beyond its middle
+    assert found.view_mm == tuple(max(view, 2 * (r + 6)) for view, r in zip(VIEW, reached, strict=True))
+    assert found.centre == pytest.approx(tuple(affine()[:3, 3] + 2 * middle), abs=1e-6)
+
+
+def test_a_box_does_not_follow_what_is_no_brain():
+    brain = ball((200, 120, 100), (90, 60, 50), 36)
+    brain[:, 57:63, 48:52] = True  # a bar that ends in the air on both sides
+    assert brain_box(brain, affine(), VIEW).view_mm == (160 + 32, 192, 160)
+
+
+@pytest.mark.parametrize("mode", ["fast", "robust"])
+def test_networks_are_shown_the_larger_box(tiny, monkeypatch, mode):
+    from SynthSegPlusLib.inference import segmenter as module
+
+    monkeypatch.setattr(module, "brain_box", lambda *_: BrainBox((60.0, 65.0, 55.0), (64, 90, 64)))
+    result = Segmenter(tiny(field_of_view_mm=[64, 80, 64]), mode=mode).segment(scan((60, 65, 55)))
+    assert result.record["grid"]["working"] == [64, 96, 64]
 
 
 def scan(middle, shape=(120, 130, 110)):
@@ -67,11 +99,11 @@ def test_the_box_follows_the_brain_that_the_first_network_finds(tiny, monkeypatc
 
     seen = []
 
-    def centre(foreground, affine, view):
+    def box(foreground, affine, view):
         seen.append((foreground.shape, view))
-        return 70.0, 64.0, 50.0
+        return BrainBox((70.0, 64.0, 50.0), view)
 
-    monkeypatch.setattr(module, "brain_centre", centre)
+    monkeypatch.setattr(module, "brain_box", box)
     view = [64, 80, 64]
     result = Segmenter(tiny(field_of_view_mm=view), mode=mode).segment(scan((60, 65, 55)))
     whole = Segmenter(tiny(), mode=mode).segment(scan((60, 65, 55)))
@@ -91,11 +123,11 @@ def test_a_large_field_of_view_needs_the_memory_of_the_box_and_of_the_first_look
     grids = [conform(volume, crop=crop, multiple=8, minimum=0) for crop in (None, (64, 80, 64))]
     whole, box = (needed_memory(models, ("segmenter",), SegmentOptions(mode="fast"), grid) for grid in grids)
     assert box < 0.8 * whole
-    monkeypatch.setattr(module, "brain_centre", lambda *_: (70.0, 64.0, 50.0))
+    monkeypatch.setattr(module, "brain_box", lambda *_: BrainBox((70.0, 64.0, 50.0), (64, 80, 64)))
     monkeypatch.setattr(_memory, "free_memory", lambda: (box + whole) // 2)
     result = Segmenter(models, mode="fast", device="cpu").segment(volume)
     assert result.record["grid"]["working"] == [64, 80, 64]
-    monkeypatch.setattr(module, "brain_centre", lambda *_: None)
+    monkeypatch.setattr(module, "brain_box", lambda *_: None)
     with pytest.raises(MemoryShortage, match="for 120 x 136 x 112 voxels"):  # no brain was found: the whole scan
         Segmenter(models, mode="fast", device="cpu").segment(volume)
 
@@ -110,7 +142,7 @@ def test_a_scan_that_is_too_large_for_the_first_look_is_refused_before_it(tiny, 
 def test_a_crop_that_was_asked_for_wins(tiny, monkeypatch):
     from SynthSegPlusLib.inference import segmenter as module
 
-    monkeypatch.setattr(module, "brain_centre", lambda *_: pytest.fail("looked for the brain"))
+    monkeypatch.setattr(module, "brain_box", lambda *_: pytest.fail("looked for the brain"))
     options = {"mode": "fast", "crop": 96}
     result = Segmenter(tiny(field_of_view_mm=[64, 80, 64]), **options).segment(scan((60, 65, 55)))
     assert result.record["grid"]["working"] == [96, 96, 96]

@@ -59,9 +59,20 @@ def test_how_much_intensities_say_goes_into_the_set(tmp_path, trained):
     assert made.postprocessing.gaps_mm == 5.0
 
 
+def test_the_thresholds_of_a_set_are_those_of_the_paper_or_what_is_asked_for(tmp_path, trained):
+    paper = write_model_set(tmp_path / "paper", trained, name="toy", title="Toy", description="").postprocessing
+    assert (paper.foreground_threshold, paper.posterior_threshold) == (0.25, 0.2)
+    made = write_model_set(
+        tmp_path / "set", trained, name="toy", title="Toy", description="", foreground_threshold=0.05,
+        posterior_threshold=0.02,
+    ).postprocessing  # fmt: skip
+    assert (made.foreground_threshold, made.posterior_threshold) == (0.05, 0.02)
+
+
 @pytest.mark.parametrize(
     ("option", "value", "message"),
-    [("--appearance", "1.5", "from 0 to 1"), ("--appearance", "0.5", "coarser than 1 mm"),
+    [("--foreground-threshold", "1.5", "from 0 to 1"), ("--posterior-threshold", "-0.1", "from 0 to 1"),
+     ("--appearance", "1.5", "from 0 to 1"), ("--appearance", "0.5", "coarser than 1 mm"),
      ("--gaps", "11", "from 0 to 10 mm"), ("--gaps", "5", "coarser than 1 mm")],
 )  # fmt: skip
 def test_a_say_of_intensities_and_gaps_that_cannot_be_are_refused(tmp_path, capsys, option, value, message):

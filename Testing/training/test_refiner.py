@@ -12,6 +12,7 @@ from SynthSegPlusLib.contract.errors import InputError, OptionsError
 from SynthSegPlusLib.inference import ModelSet, Segmenter, segmenter
 from SynthSegPlusLib.inference._rules import refiner_channels
 from SynthSegPlusLib.inference._to_output import Looked
+from SynthSegPlusLib.inference._window import BrainBox
 from SynthSegPlusLib.labels import structures
 from SynthSegPlusLib.networks import build_unet, load_network, save_weights
 from SynthSegPlusLib.synthesis import Generator, generator_config, label_space
@@ -72,9 +73,13 @@ def test_a_head_is_what_the_networks_made_of_its_image(cascade, bank):
     assert len(np.unique(label_space().channel[head.labels])) > 4
 
 
-@pytest.mark.parametrize("centre", [None, (37.3, 51.8, 40.2)])
-def test_a_head_is_found_again_where_the_networks_saw_it(tmp_path, monkeypatch, centre):
-    monkeypatch.setattr(segmenter, "brain_centre", lambda *about: centre)
+@pytest.mark.parametrize(
+    ("box", "seen"),
+    [(None, (40, 48, 48)), (BrainBox((37.3, 51.8, 40.2), (64, 64, 64)), (32, 32, 32)),
+     (BrainBox((37.3, 51.8, 40.2), (64, 80, 64)), (32, 40, 32))],
+)  # fmt: skip
+def test_a_head_is_found_again_where_the_networks_saw_it(tmp_path, monkeypatch, box, seen):
+    monkeypatch.setattr(segmenter, "brain_box", lambda *about: box)
     folder = write_tiny_set(tmp_path / "set", postprocessing=RULES, working_resolution_mm=2.0,
                             field_of_view_mm=[64, 64, 64])  # fmt: skip
     large = {**GENERATOR, "shape": [80, 96, 88]}
@@ -84,7 +89,7 @@ def test_a_head_is_found_again_where_the_networks_saw_it(tmp_path, monkeypatch, 
     models = ModelSet.load(folder)
     conformed, _ = Segmenter(models, mode="robust").coarse(Volume(head.image, np.eye(4), "again"))
     again = head.conformed(head.image, models)
-    assert (head.centre is None) == (centre is None)
+    assert again.image.shape == conformed.image.shape == seen
     assert again.patch == conformed.patch
     assert np.allclose(again.affine, conformed.affine)
 
