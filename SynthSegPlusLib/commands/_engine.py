@@ -65,6 +65,7 @@ class Choice:
                 **({"appearance": rules.appearance} if rules.appearance else {}),
                 **({"refinement": rules.refinement} if rules.refinement else {}),
                 **({"gaps_mm": rules.gaps_mm} if rules.gaps_mm else {}),
+                **rules.counting(),
             },
         }
 

@@ -178,7 +178,7 @@ def _level(name: str, levels: int) -> int:
 
 
 def grids_of(job: Job, choice: Choice) -> Grids:
-    """The grids of a scan, from its header."""
+    """The grids of a scan, from its header. That a brain longer than the box gets a longer one is not known here."""
     from SynthSegPlusLib.volume import Volume
 
     model_set = choice.model_set

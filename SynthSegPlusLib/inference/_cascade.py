@@ -256,7 +256,7 @@ class Cascade:
             within = None if self._components_on_padded else self.conformed.inner
             shape = self.conformed.image.shape
             note = partial(self._note, sure=sure)
-            return SoftLabels.gather(slabs, shape, self.table, self.rules.foreground_threshold, within, note)
+            return SoftLabels.gather(slabs, shape, self.table, self.rules.kept, within, note)
         dense = self._dense(slabs)
         if self.rules.appearance:
             self._channels[:] = dense.argmax(axis=-1)
@@ -295,10 +295,10 @@ class Cascade:
         return self.options.mode == "default" and self.rules.components_on == "padded"
 
     def _postprocess(self, soft: SoftLabels) -> None:
-        soft.keep_largest_component()
+        soft.keep_largest_component(self.rules.foreground_threshold)
         self.stages.check()
         if self.options.mode == "default":
-            soft.keep_topology(self.rules.topology_threshold)
+            soft.keep_topology(self.rules.topology_threshold, self.rules.counts_tails)
             if self._works_at_output and self._components_on_padded:
                 soft.keep_box(self.conformed.inner)
         else:

@@ -26,6 +26,22 @@ def largest_component(mask: np.ndarray) -> np.ndarray:
     return out
 
 
+def grown_within(core: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """``core`` and what of ``mask`` hangs together with it (6-connected), bool arrays [X, Y, Z]."""
+    from scipy import ndimage
+
+    whole = core | mask
+    box = _bounding_box(whole)
+    if box is None:
+        return whole
+    labels, count = ndimage.label(whole[box])
+    reached = np.zeros(count + 1, bool)
+    reached[labels[core[box]]] = True
+    out = np.zeros_like(whole)
+    out[box] = reached[labels]
+    return out
+
+
 def _bounding_box(mask: np.ndarray) -> tuple[slice, ...] | None:
     box = []
     for axis in range(mask.ndim):

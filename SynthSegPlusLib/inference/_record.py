@@ -39,8 +39,9 @@ def describe_input(volume: Volume) -> dict[str, Any]:
 
 
 def describe_models(model_set: ModelSet, roles: tuple[str, ...], mode: str) -> dict[str, Any]:
-    """Which set, the checksums of the files that the run used, and the rules of the set that change structures: S's
-    share where they are averaged with it, what intensities say, and which gaps are filled.
+    """Which set, the checksums of the files that the run used, and the rules of the set that change structures or
+    volumes: S's share where they are averaged with it, what intensities say, which gaps are filled, and which
+    posteriors count.
     """
     rules = model_set.postprocessing
     used = {name: model_set.require(name).verify() for name in roles}
@@ -57,6 +58,7 @@ def describe_models(model_set: ModelSet, roles: tuple[str, ...], mode: str) -> d
         **({"appearance": rules.appearance} if rules.appearance else {}),
         **({"refinement": rules.refinement} if rules.refinement else {}),
         **({"gaps_mm": rules.gaps_mm} if rules.gaps_mm else {}),
+        **rules.counting(),
     }
 
 

@@ -61,8 +61,12 @@ class Postprocessing:
         working grid to 1 mm; 0, as in the paper, for none.
     foreground_threshold
         The largest component of voxels whose foreground probability exceeds this is kept.
+    tails
+        Voxels around it whose foreground probability exceeds this count in the volumes, though they stay background
+        (below a foreground's threshold of 0.5), and in default mode posteriors up to the topology's threshold do so
+        too. The paper's is the foreground's threshold: nothing around it counts.
     posterior_threshold
-        Robust and fast mode: posteriors up to this are removed.
+        All modes but default: posteriors up to this are removed.
     topology_threshold
         Default mode: each topological class is the largest component of voxels above this.
     components_on
@@ -79,6 +83,7 @@ class Postprocessing:
     refinement: float = 0.0
     gaps_mm: float = 0.0
     foreground_threshold: float = 0.25
+    tails: float = 0.25
     posterior_threshold: float = 0.2
     topology_threshold: float = 0.25
     components_on: Literal["padded", "inner"] = "inner"
@@ -87,6 +92,7 @@ class Postprocessing:
     def read(cls, fields: Fields) -> Postprocessing:
         own = cls()
         fields.only(*own.__dict__)
+        foreground = fields.number("foreground_threshold", own.foreground_threshold, high=1.0)
         return cls(
             fields.number("segmenter_sigma", own.segmenter_sigma),
             fields.number("structure_sigma", own.structure_sigma),
@@ -97,11 +103,30 @@ class Postprocessing:
             fields.number("appearance", own.appearance, high=1.0),
             fields.number("refinement", own.refinement, high=1.0),
             fields.number("gaps_mm", own.gaps_mm, high=LARGEST_REACH_MM),
-            fields.number("foreground_threshold", own.foreground_threshold, high=1.0),
+            foreground,
+            fields.number("tails", foreground, high=foreground),
             fields.number("posterior_threshold", own.posterior_threshold, high=1.0),
             fields.number("topology_threshold", own.topology_threshold, high=1.0),
             fields.text("components_on", own.components_on, ("padded", "inner")),  # type: ignore[arg-type]
         )
+
+
+    @property
+    def counts_tails(self) -> bool:
+        """Whether posteriors that are too small to decide a label count in volumes."""
+        return self.tails < self.foreground_threshold
+
+    @property
+    def kept(self) -> float:
+        """Foreground probability above which posteriors are kept at all."""
+        return min(self.tails, self.foreground_threshold)
+
+    def counting(self) -> dict[str, float]:
+        """What counts in volumes where it is not the paper's, as entries of a record."""
+        found = {"tails": self.tails} if self.counts_tails else {}
+        if self.posterior_threshold != Postprocessing.posterior_threshold:
+            found["posterior_threshold"] = self.posterior_threshold
+        return found
 
 
 @dataclass(frozen=True)

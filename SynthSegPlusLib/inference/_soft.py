@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from SynthSegPlusLib.inference._components import largest_component
+from SynthSegPlusLib.inference._components import grown_within, largest_component
 from SynthSegPlusLib.labels import LabelTable
 
 Box = tuple[slice, slice, slice]
@@ -60,12 +60,18 @@ class SoftLabels:
             soft.rows.append(np.zeros((0, len(table)), np.float32))
         return soft
 
-    def keep_largest_component(self) -> None:
-        """Outside the largest component (6-connected) of the stored voxels, everything is background."""
-        mask = np.zeros(int(np.prod(self.shape)), bool)
-        for index in self.index:
-            mask[index] = True
-        self._keep(largest_component(mask.reshape(self.shape)))
+    def keep_largest_component(self, threshold: float = 0.0) -> None:
+        """Keep the largest component (6-connected) of voxels whose foreground probability exceeds ``threshold``.
+
+        Stored voxels below it stay where they hang together with this component. The rest becomes background.
+        """
+        stored, sure = np.zeros((2, int(np.prod(self.shape))), bool)
+        for index, rows in zip(self.index, self.rows, strict=True):
+            stored[index] = True
+            sure[index] = rows[:, 1:].sum(axis=1) > threshold if threshold > 0 else True
+        kept = largest_component(sure.reshape(self.shape))
+        tails = stored & ~sure
+        self._keep(grown_within(kept, tails.reshape(self.shape)) if tails.any() else kept)
 
     def keep_box(self, box: Box) -> None:
         """Outside ``box`` everything is background."""
@@ -85,10 +91,11 @@ class SoftLabels:
             foreground = rows[:, 1:]
             foreground[foreground <= threshold] = 0.0
 
-    def keep_topology(self, threshold: float) -> None:
+    def keep_topology(self, threshold: float, tails: bool = False) -> None:
         """Each topological class keeps the largest component of voxels where one of its channels exceeds ``threshold``.
 
-        Channels of class 0 (background, extracerebral CSF) are untouched.
+        tails: whether posteriors up to ``threshold`` outside of it stay. Channels of class 0 (background,
+        extracerebral CSF) are untouched.
         """
         classes = self.table.topology
         mask = np.empty(int(np.prod(self.shape)), bool)
@@ -99,7 +106,9 @@ class SoftLabels:
                 mask[index] = (rows[:, channels] > threshold).any(axis=1)
             kept = largest_component(mask.reshape(self.shape)).reshape(-1)
             for index, rows in zip(self.index, self.rows, strict=True):
-                rows[np.ix_(~kept[index], channels)] = 0.0
+                outside = np.ix_(~kept[index], channels)
+                own = rows[outside]
+                rows[outside] = np.where(own > threshold, 0.0, own) if tails else 0.0
 
     def restrict(self, groups: np.ndarray, group_of_channel: np.ndarray, leak: float) -> None:
         """Multiply channels whose group is not the voxel's ``groups`` [X, Y, Z] by ``leak`` (see `normalise`)."""

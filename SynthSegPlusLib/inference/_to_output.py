@@ -97,8 +97,7 @@ class WayToOutput:
         for posteriors in both:
             fill_gaps(posteriors[self.conformed.inner], self.table, self.rules.gaps_mm, self.conformed.resolution_mm)
         seen = self._look(*both) if self.rules.appearance else None
-        threshold = self.rules.foreground_threshold
-        likely = coarse.posteriors[..., 1:].sum(axis=-1) > min(threshold, _FOREGROUND)
+        likely = coarse.posteriors[..., 1:].sum(axis=-1) > min(self.rules.kept, _FOREGROUND)
         window = self.conformed.output_window(likely)
         if seen is None:
             slabs: Slabs = on_output(self.conformed, coarse.posteriors, self.stages, window)
@@ -115,7 +114,7 @@ class WayToOutput:
 
     def _gathered(self, slabs: Slabs, window: Box) -> SoftLabels:
         """``slabs`` of a box of the output grid."""
-        threshold, columns = self.rules.foreground_threshold, (window[1].start, window[2].start)
+        threshold, columns = self.rules.kept, (window[1].start, window[2].start)
         return SoftLabels.gather(slabs, self.conformed.output_shape, self.table, threshold, columns=columns)
 
     def _reported(self, slabs: Slabs, planes: slice, begin: float) -> Slabs:

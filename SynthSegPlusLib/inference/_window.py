@@ -1,7 +1,8 @@
-"""Where the brain is: networks that were trained on a box about it are shown the same box of every scan.
+"""Where the brain is: networks that were trained on a box about it are shown such a box of every scan.
 
 A network with instance norms sees the air and the neck around a head in its statistics, so a head in a field of view
-of another size than in training is segmented worse. A first, rough segmentation of the whole scan finds the brain.
+of another size than in training is segmented worse. A first, rough segmentation of the whole scan finds the brain. Only
+one that comes too near to the sides of the box gets a larger one, for a brain that is cut is worse still.
 """
 
 from __future__ import annotations
@@ -32,27 +33,38 @@ class BrainBox(NamedTuple):
     view_mm: tuple[int, int, int]
 
 
-def brain_box(foreground: np.ndarray, affine: np.ndarray, view_mm: tuple[int, int, int]) -> BrainBox | None:
-    """The box about the brain; None where there is no brain, or it is larger than the view.
+def brain_box(
+    foreground: np.ndarray, tissue: np.ndarray, affine: np.ndarray, view_mm: tuple[int, int, int],
+    inner: tuple[slice, slice, slice],
+) -> BrainBox | None:  # fmt: skip
+    """The box about the brain; None, for the whole scan, where there is no brain or its bulk is longer than the view.
 
-    Its sides are those of ``view_mm``, the box that the networks saw in training, or more where the brain ends less
-    than `MARGIN_MM` from it or beyond.
+    Its sides are those of ``view_mm``, the box that the networks saw in training, or as much more as `MARGIN_MM` about
+    the brain's tissue need, as far as there is scan.
 
-    foreground: bool [X, Y, Z] of a first segmentation, axes in R, A, S order; affine: its voxels to RAS in mm.
+    foreground: bool [X, Y, Z] of a first segmentation, axes in R, A, S order; tissue: the same without the fluid
+    around, which goes down into the neck; affine: voxels to RAS in mm; inner: where in this grid the scan lies.
     """
-    voxel, view = np.abs(np.diag(affine)[:3]), np.array(view_mm)
+    voxel, view = np.linalg.norm(affine[:3, :3], axis=0), np.array(view_mm)
     brain = largest_component(foreground)
-    if np.count_nonzero(brain) * voxel.prod() < SMALLEST_BRAIN_MM3:
+    tissue = brain & tissue
+    if np.count_nonzero(brain) * voxel.prod() < SMALLEST_BRAIN_MM3 or not tissue.any():
         return None
     limits = _limits(brain, CUT_PERCENT)
     if ((limits[:, 1] - limits[:, 0] + 1) * voxel > view).any():
         return None
     middle = limits.mean(axis=1)
-    outer = _limits(brain, REACH_PERCENT) + np.array([-0.5, 0.5])
-    needed = 2 * (np.abs(outer - middle[:, None]).max(axis=1) * voxel + MARGIN_MM)
-    sides = np.clip(np.ceil(needed), view, view + LARGEST_GROWTH_MM)
+    outer = _about(_limits(tissue, REACH_PERCENT), middle) * voxel[:, None] + MARGIN_MM
+    edges = _about(np.array([(side.start, side.stop - 1) for side in inner]), middle) * voxel[:, None]
+    needed = np.ceil(np.round(2 * np.minimum(outer, edges).max(axis=1), 3))
+    sides = np.clip(needed, view, view + LARGEST_GROWTH_MM)
     x, y, z = (affine @ np.array([*middle, 1.0]))[:3]
     return BrainBox((float(x), float(y), float(z)), (int(sides[0]), int(sides[1]), int(sides[2])))
+
+
+def _about(limits: np.ndarray, middle: np.ndarray) -> np.ndarray:
+    """How far the outer sides of the first and last planes [3, 2] lie from a middle [3], in voxels."""
+    return np.abs(limits + np.array([-0.5, 0.5]) - middle[:, None])
 
 
 def _limits(brain: np.ndarray, cut_percent: float) -> np.ndarray:

@@ -102,6 +102,7 @@ class ModelSet:
         Voxel size of the grid on which the networks run, mm; results are given on 1 mm.
     field_of_view_mm
         Size (R, A, S) of the box about the brain that the networks were trained on, or None: they see the whole scan.
+        A brain that such a box would cut gets a longer one.
     scheme
         How scans are conformed: "published" or "centred".
     rank

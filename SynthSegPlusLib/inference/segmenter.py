@@ -19,6 +19,7 @@ from SynthSegPlusLib.inference._restore import Restorer
 from SynthSegPlusLib.inference._window import brain_box
 from SynthSegPlusLib.inference.model_set import ModelSet
 from SynthSegPlusLib.inference.result import Result
+from SynthSegPlusLib.labels import structures
 from SynthSegPlusLib.networks import Chosen, Inputs, choose_backend
 from SynthSegPlusLib.volume import Conformed, Volume, check, conform
 
@@ -201,8 +202,15 @@ class Segmenter:
         def look(net: Any) -> np.ndarray:
             return net.argmax(Inputs(image=whole.image), stages.update, stages.is_cancelled)
 
-        box = brain_box(pool.run(first, look) > 0, whole.affine, view)
+        found = pool.run(first, look)
+        box = brain_box(found > 0, self._is_tissue(first)[found], whole.affine, view, whole.inner)
         return whole if box is None else self._conform(volume, box.view_mm, box.centre)
+
+    def _is_tissue(self, role: str) -> np.ndarray:
+        """Which channels of the first network are brain and not the fluid around it, bool [channels]."""
+        if role == "tissue":
+            return np.arange(len(self.model_set.tissues)) > 0
+        return self.model_set.tissues.channels(structures(self.options.label_version)) > 0
 
     def _networks(self, chosen: Chosen) -> NetworkPool:
         if self._pool is None or self._pool.device != chosen.device:

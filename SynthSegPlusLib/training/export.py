@@ -43,8 +43,7 @@ def write_model_set(
     multiple: int = 16, rank: int = 1, dtype: str = "float16", view_mm: tuple[int, int, int] | None = None,
     flip_cascade: bool = False, segmenter_share: float = 0.0, appearance: float = 0.0,
     refinement: float = 0.0, gaps_mm: float = 0.0,
-    foreground_threshold: float = Postprocessing.foreground_threshold,
-    posterior_threshold: float = Postprocessing.posterior_threshold, cell: int = 1,
+    tails: float = Postprocessing.tails, posterior_threshold: float = Postprocessing.posterior_threshold, cell: int = 1,
 ) -> ModelSet:  # fmt: skip
     """Write weights (as ``dtype``) and ``model_set.json`` into ``folder``, and load the set to prove it complete.
 
@@ -52,8 +51,8 @@ def write_model_set(
     box about the brain (R, A, S) that the networks saw in training, None where it was anywhere in the head.
     ``flip_cascade`` averages S1, S2 and S3 with the mirror image; ``segmenter_share`` is S's share in the structures of
     robust mode; ``appearance`` is how much intensities say about labels on the way to 1 mm, ``refinement`` how much the
-    refiner does after them, and CSF fills gaps of the brain up to twice ``gaps_mm`` wide. The thresholds are
-    those of `Postprocessing`. R works on cells of ``cell`` voxels a side.
+    refiner does after them, and CSF fills gaps of the brain up to twice ``gaps_mm`` wide. ``tails`` and
+    ``posterior_threshold`` are those of `Postprocessing`. R works on cells of ``cell`` voxels a side.
     """
     if not roles:
         raise OptionsError("A model set needs at least one trained network; name role=weights.h5.")
@@ -77,7 +76,7 @@ def write_model_set(
             "segmenter_sigma": 0, "structure_sigma": 0, "parcellation_sigma": 0, "flip_cascade": flip_cascade,
             "segmenter_share": segmenter_share, "appearance": appearance,
             "refinement": refinement, "gaps_mm": gaps_mm,
-            "foreground_threshold": foreground_threshold, "posterior_threshold": posterior_threshold,
+            "tails": tails, "posterior_threshold": posterior_threshold,
         },
         "quality": {"grid": list(grid), "ignored_labels": [CSF], "cell": cell},
         "roles": described,

@@ -11,15 +11,6 @@ from SynthSegPlusLib.synthesis import GeneratorConfig
 from SynthSegPlusLib.training.command import load
 from SynthSegPlusLib.training.config import ROLES, TrainingConfig
 
-THRESHOLDS = {
-    "foreground": Postprocessing.foreground_threshold, "posterior": Postprocessing.posterior_threshold,
-}  # fmt: skip
-_MEANING = {
-    "foreground": "what is more likely brain than this is kept, 0 to 1; less makes the volumes of a set whose "
-                  "posteriors are true less too small",
-    "posterior": "robust and fast mode drop posteriors up to this, 0 to 1",
-}  # fmt: skip
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
@@ -41,9 +32,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--gaps", type=float, default=0.0, metavar="MM",
                         help="CSF fills gaps of the brain up to twice this wide, for networks that work on a grid "
                              f"coarser than 1 mm; up to {LARGEST_REACH_MM:g} (default: 0)")  # fmt: skip
-    for name, default in THRESHOLDS.items():
-        parser.add_argument(f"--{name}-threshold", type=float, default=default, metavar="P",
-                            help=f"{_MEANING[name]} (default: the paper's {default:g})")  # fmt: skip
+    parser.add_argument("--tails", type=float, default=Postprocessing.tails, metavar="P",
+                        help="what is brain with a probability above this counts in volumes, up to "
+                             f"{Postprocessing.foreground_threshold:g} (default: the paper's, "
+                             f"{Postprocessing.tails:g})")  # fmt: skip
+    parser.add_argument("--posterior-threshold", type=float, default=Postprocessing.posterior_threshold, metavar="P",
+                        help="all modes but default remove posteriors up to this, 0 to 1 (default: the paper's, "
+                             f"{Postprocessing.posterior_threshold:g})")  # fmt: skip
     parser.add_argument("--dtype", choices=("float16", "float32"), default="float16")
 
 
@@ -61,10 +56,12 @@ def run(args: argparse.Namespace) -> int:
         raise OptionsError(f"--refinement is {args.refinement:g}; it is a strength from 0 to 1.")
     if not 0 <= args.gaps <= LARGEST_REACH_MM:
         raise OptionsError(f"--gaps is {args.gaps:g}; it is a radius from 0 to {LARGEST_REACH_MM:g} mm.")
-    for name in THRESHOLDS:
-        value = getattr(args, f"{name}_threshold")
-        if not 0 <= value <= 1:
-            raise OptionsError(f"--{name}-threshold is {value:g}; it is a probability from 0 to 1.")
+    if not 0 <= args.tails <= Postprocessing.foreground_threshold:
+        raise OptionsError(
+            f"--tails is {args.tails:g}; it is a probability from 0 to {Postprocessing.foreground_threshold:g}."
+        )
+    if not 0 <= args.posterior_threshold <= 1:
+        raise OptionsError(f"--posterior-threshold is {args.posterior_threshold:g}; it is a probability from 0 to 1.")
     named = {one.partition("=")[0] for one in args.weights}
     if args.segmenter_share and not named >= {"segmenter", "tissue", "denoiser", "structure"}:
         raise OptionsError(
@@ -102,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
         view_mm=views.pop() if len(views) == 1 else None, flip_cascade=args.flip_cascade,
         segmenter_share=args.segmenter_share, appearance=args.appearance,
         refinement=args.refinement, gaps_mm=args.gaps,
-        foreground_threshold=args.foreground_threshold, posterior_threshold=args.posterior_threshold,
+        tails=args.tails, posterior_threshold=args.posterior_threshold,
         cell=configs["quality"].cell if "quality" in configs else 1,
     )  # fmt: skip
     print(f"{model_set.name}: {', '.join(model_set.roles)}; modes {', '.join(model_set.modes)}")

@@ -29,7 +29,8 @@ _TRACE = 2e-4  # posteriors below are kept as 0
 @dataclass(frozen=True)
 class Head:
     """labels: generation positions, uint8 [x, y, z] at 1 mm; image: float32 like them, the scan that the networks saw;
-    posteriors: float32 [X, Y, Z, C] on their padded working grid; box: of the scan that they saw, None for all of it.
+    posteriors: float32 [X, Y, Z, C] on their padded working grid; box: what they saw of the scan, None for
+    all of it in a set that knows no box.
     """
 
     labels: np.ndarray
@@ -142,13 +143,16 @@ def _options(model_set: ModelSet) -> SegmentOptions:
 
 def _made_from(config: TrainingConfig, generator: Generator, model_set: ModelSet) -> dict[str, Any]:
     """Everything that decides a head."""
+    rules = dataclasses.asdict(model_set.postprocessing)
+    for later in ("foreground_threshold", "tails", "posterior_threshold", "topology_threshold", "components_on"):
+        del rules[later]
     return {
         "role": config.role, "seed": config.seed, "generator": config.generator,
         "maps": [one.name for one in generator.maps],
         "networks": {
             name: model_set.require(name).verify().sha256 for name in model_set.needed_roles(_options(model_set))
         },
-        "postprocessing": dataclasses.asdict(model_set.postprocessing), "mode": model_set.best_mode,
+        "postprocessing": rules, "mode": model_set.best_mode,
         "box": [REACH_PERCENT, MARGIN_MM, LARGEST_GROWTH_MM],
         "grid": [model_set.scheme, model_set.working_resolution_mm, model_set.field_of_view_mm,
                  dataclasses.astuple(model_set.padding)],

@@ -61,17 +61,17 @@ def test_how_much_intensities_say_goes_into_the_set(tmp_path, trained):
 
 def test_the_thresholds_of_a_set_are_those_of_the_paper_or_what_is_asked_for(tmp_path, trained):
     paper = write_model_set(tmp_path / "paper", trained, name="toy", title="Toy", description="").postprocessing
-    assert (paper.foreground_threshold, paper.posterior_threshold) == (0.25, 0.2)
+    assert (paper.tails, paper.counts_tails, paper.posterior_threshold) == (0.25, False, 0.2)
     made = write_model_set(
-        tmp_path / "set", trained, name="toy", title="Toy", description="", foreground_threshold=0.05,
+        tmp_path / "set", trained, name="toy", title="Toy", description="", tails=0.05,
         posterior_threshold=0.02,
     ).postprocessing  # fmt: skip
-    assert (made.foreground_threshold, made.posterior_threshold) == (0.05, 0.02)
+    assert (made.tails, made.counts_tails, made.posterior_threshold) == (0.05, True, 0.02)
 
 
 @pytest.mark.parametrize(
     ("option", "value", "message"),
-    [("--foreground-threshold", "1.5", "from 0 to 1"), ("--posterior-threshold", "-0.1", "from 0 to 1"),
+    [("--tails", "0.3", "from 0 to 0.25"), ("--posterior-threshold", "-0.1", "from 0 to 1"),
      ("--appearance", "1.5", "from 0 to 1"), ("--appearance", "0.5", "coarser than 1 mm"),
      ("--gaps", "11", "from 0 to 10 mm"), ("--gaps", "5", "coarser than 1 mm")],
 )  # fmt: skip
