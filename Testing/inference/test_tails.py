@@ -39,7 +39,7 @@ LINE = (0.1, 0.2, 0.9, 1.0, 0.9, 0.1, 0.04, 0.2, 0.6, 0.1)
     ("kept", "volume"),
     [(0.25, 2.8),  # the paper's: the brain alone
      (0.05, 3.2),  # with its tails, without the island
-     (0.01, 3.2 + 0.04 + 0.2)],  # the tails between are one; the island is no tail, and what lies behind it is not reached
+     (0.01, 3.2 + 0.04 + 0.2)],  # the island is no tail, and what lies behind it is not reached
 )  # fmt: skip
 def test_what_hangs_together_with_the_brain_counts_but_no_island_does(kept, volume):
     soft = stored(a_line(*LINE), kept)
