@@ -295,7 +295,7 @@ class Cascade:
         return self.options.mode == "default" and self.rules.components_on == "padded"
 
     def _postprocess(self, soft: SoftLabels) -> None:
-        soft.keep_largest_component(self.rules.foreground_threshold)
+        soft.keep_largest_component(self.rules.foreground_threshold if self.rules.counts_tails else 0.0)
         self.stages.check()
         if self.options.mode == "default":
             soft.keep_topology(self.rules.topology_threshold, self.rules.counts_tails)

@@ -61,7 +61,8 @@ class SoftLabels:
         return soft
 
     def keep_largest_component(self, threshold: float = 0.0) -> None:
-        """Keep the largest component (6-connected) of voxels whose foreground probability exceeds ``threshold``.
+        """Keep the largest component (6-connected) of the stored voxels; with a ``threshold``, of those
+        whose foreground probability exceeds it.
 
         Stored voxels below it stay where they hang together with this component. The rest becomes background.
         """
