@@ -52,7 +52,7 @@ class Choice:
         """What decides a result besides the scan; JSON-ready."""
         scoring = self.model_set.scoring(self.options.mode) if self.options.quality else None
         rule = {name: list(values) for name, values in vars(scoring).items() if values} if scoring else None
-        averages, rules = self.model_set.averages_segmenter(self.options.mode), self.model_set.postprocessing
+        averages = self.model_set.averages_segmenter(self.options.mode)
         return {
             "version": __version__,
             "options": self.options.to_dict(),
@@ -61,11 +61,7 @@ class Choice:
                 "version": self.model_set.version,
                 "files": {role.name: role.verify().sha256 for role in self.roles()},
                 **({"scoring": rule} if rule else {}),
-                **({"segmenter_share": rules.segmenter_share} if averages else {}),
-                **({"appearance": rules.appearance} if rules.appearance else {}),
-                **({"refinement": rules.refinement} if rules.refinement else {}),
-                **({"gaps_mm": rules.gaps_mm} if rules.gaps_mm else {}),
-                **rules.counting(),
+                **self.model_set.postprocessing.described(averages),
             },
         }
 

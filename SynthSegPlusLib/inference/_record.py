@@ -43,7 +43,6 @@ def describe_models(model_set: ModelSet, roles: tuple[str, ...], mode: str) -> d
     volumes: S's share where they are averaged with it, what intensities say, which gaps are filled, and which
     posteriors count.
     """
-    rules = model_set.postprocessing
     used = {name: model_set.require(name).verify() for name in roles}
     return {
         "name": model_set.name,
@@ -54,11 +53,7 @@ def describe_models(model_set: ModelSet, roles: tuple[str, ...], mode: str) -> d
         "scheme": model_set.scheme,
         "working_resolution_mm": model_set.working_resolution_mm,
         "roles": {name: {"file": file.path.name, "sha256": file.sha256} for name, file in used.items()},
-        **({"segmenter_share": rules.segmenter_share} if model_set.averages_segmenter(mode) else {}),
-        **({"appearance": rules.appearance} if rules.appearance else {}),
-        **({"refinement": rules.refinement} if rules.refinement else {}),
-        **({"gaps_mm": rules.gaps_mm} if rules.gaps_mm else {}),
-        **rules.counting(),
+        **model_set.postprocessing.described(model_set.averages_segmenter(mode)),
     }
 
 

@@ -121,12 +121,16 @@ class Postprocessing:
         """Foreground probability above which posteriors are kept at all."""
         return min(self.tails, self.foreground_threshold)
 
-    def counting(self) -> dict[str, float]:
-        """What counts in volumes where it is not the paper's, as entries of a record."""
-        found = {"tails": self.tails} if self.counts_tails else {}
-        if self.posterior_threshold != Postprocessing.posterior_threshold:
-            found["posterior_threshold"] = self.posterior_threshold
-        return found
+    def described(self, averages_segmenter: bool) -> dict[str, float]:
+        """What changes structures or volumes where it is not the paper's, as entries of a record.
+
+        averages_segmenter: whether the mode's structures are the mean of S2's and S's.
+        """
+        paper = Postprocessing()
+        names = ["segmenter_share"] if averages_segmenter else []
+        names += ["appearance", "refinement", "gaps_mm", "foreground_threshold", "posterior_threshold"]
+        found = {name: getattr(self, name) for name in names if getattr(self, name) != getattr(paper, name)}
+        return {**found, "tails": self.tails} if self.counts_tails else found
 
 
 @dataclass(frozen=True)

@@ -108,8 +108,7 @@ class SoftLabels:
             kept = largest_component(mask.reshape(self.shape)).reshape(-1)
             for index, rows in zip(self.index, self.rows, strict=True):
                 outside = np.ix_(~kept[index], channels)
-                own = rows[outside]
-                rows[outside] = np.where(own > threshold, 0.0, own) if tails else 0.0
+                rows[outside] = np.where(rows[outside] > threshold, 0.0, rows[outside]) if tails else 0.0
 
     def restrict(self, groups: np.ndarray, group_of_channel: np.ndarray, leak: float) -> None:
         """Multiply channels whose group is not the voxel's ``groups`` [X, Y, Z] by ``leak`` (see `normalise`)."""

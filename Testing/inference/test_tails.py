@@ -73,9 +73,13 @@ def test_in_default_mode_a_structure_keeps_its_tails_and_loses_its_islands(tails
 
 def test_the_paper_counts_no_tails():
     rules = Postprocessing()
-    assert (rules.kept, rules.counts_tails, rules.counting()) == (0.25, False, {})
-    assert Postprocessing(tails=0.05, posterior_threshold=0.02).counting() == {
-        "tails": 0.05, "posterior_threshold": 0.02}  # fmt: skip
+    assert (rules.kept, rules.counts_tails, rules.described(True)) == (0.25, False, {})
+    assert Postprocessing(foreground_threshold=0.1, tails=0.1).described(True) == {"foreground_threshold": 0.1}
+    assert Postprocessing(foreground_threshold=0.4).described(True) == {"foreground_threshold": 0.4, "tails": 0.25}
+    changed = Postprocessing(tails=0.05, posterior_threshold=0.02, segmenter_share=0.5, gaps_mm=5.0)
+    told = {"gaps_mm": 5.0, "tails": 0.05, "posterior_threshold": 0.02}
+    assert changed.described(False) == told
+    assert changed.described(True) == {"segmenter_share": 0.5, **told}
 
 
 @pytest.fixture

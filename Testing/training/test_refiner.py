@@ -284,7 +284,8 @@ def test_a_set_is_exported_with_its_refiner(tmp_path, capsys):
     assert main([*command, "--appearance", "0.5", "--refinement", "0.5", *counting]) == 0
     made = ModelSet.load(tmp_path / "set")
     assert made.refines
-    assert made.postprocessing.counting() == {"tails": 0.05, "posterior_threshold": 0.02}
+    assert made.postprocessing.described(False) == {
+        "appearance": 0.5, "refinement": 0.5, "tails": 0.05, "posterior_threshold": 0.02}  # fmt: skip
     assert made.working_resolution_mm == 2.0
     assert made.padding.multiple == 8
     assert dataclasses.asdict(made.roles["refiner"].network)["in_channels"] == 39
