@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from SynthSegPlusLib.contract import ModelError
 from SynthSegPlusLib.inference import ModelSet, Segmenter
+from SynthSegPlusLib.inference._cascade import Cascade
 from SynthSegPlusLib.inference._components import grown_within
 from SynthSegPlusLib.inference._rules import Postprocessing
 from SynthSegPlusLib.inference._soft import SoftLabels
@@ -68,6 +71,22 @@ def test_a_core_grows_within_a_mask_to_what_touches_it():
 def test_in_default_mode_a_structure_keeps_its_tails_and_loses_its_islands(tails, volume):
     soft = stored(a_line(*LINE), 0.01)
     soft.keep_topology(0.25, tails)
+    assert soft.sums()[CORTEX] == pytest.approx(volume, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("mode", "rules", "volume"),
+    [("robust", Postprocessing(), 1.9), ("default", Postprocessing(), 1.9),
+     ("robust", Postprocessing(tails=0.05, posterior_threshold=0.02), 2.2),
+     ("default", Postprocessing(tails=0.05), 2.2)],
+)  # fmt: skip
+def test_the_engine_asks_for_the_sets_own_tails(mode, rules, volume):
+    soft = stored(a_line(0.1, 0.9, 1.0, 0.1, 0.1, 0.6), rules.kept)  # tails lead to an island
+    cascade = SimpleNamespace(
+        rules=rules, options=SimpleNamespace(mode=mode), stages=SimpleNamespace(check=lambda: None),
+        _works_at_output=False,
+    )  # fmt: skip
+    Cascade._postprocess(cascade, soft)
     assert soft.sums()[CORTEX] == pytest.approx(volume, abs=1e-5)
 
 
