@@ -49,6 +49,9 @@ class Postprocessing:
     segmenter_share
         Robust mode: S's share in the mean of S's posteriors and S2's, 0 to 1. The paper's is 0, S2 alone; two small
         networks, trained apart, err less together than either does.
+    tissue_share
+        Where this mean is taken: S's share in the mean of S1's posteriors and those of S's tissue classes, 0 to 1, of
+        which D is given the classes. The paper's is 0, S1 alone.
     appearance
         How much a voxel's own intensity says about its label, 0 to 1, where posteriors are brought from a coarser
         working grid to 1 mm: the exponent of the likelihoods in a scan with voxels of 1 mm. The paper's is 0. Where it
@@ -79,6 +82,7 @@ class Postprocessing:
     flip: Literal["scan", "padded", "none"] = "scan"
     flip_cascade: bool = False
     segmenter_share: float = 0.0
+    tissue_share: float = 0.0
     appearance: float = 0.0
     refinement: float = 0.0
     gaps_mm: float = 0.0
@@ -100,6 +104,7 @@ class Postprocessing:
             fields.text("flip", own.flip, ("scan", "padded", "none")),  # type: ignore[arg-type]
             fields.flag("flip_cascade", own.flip_cascade),
             fields.number("segmenter_share", own.segmenter_share, high=1.0),
+            fields.number("tissue_share", own.tissue_share, high=1.0),
             fields.number("appearance", own.appearance, high=1.0),
             fields.number("refinement", own.refinement, high=1.0),
             fields.number("gaps_mm", own.gaps_mm, high=LARGEST_REACH_MM),
@@ -127,7 +132,7 @@ class Postprocessing:
         averages_segmenter: whether the mode's structures are the mean of S2's and S's.
         """
         paper = Postprocessing()
-        names = ["segmenter_share"] if averages_segmenter else []
+        names = ["segmenter_share", "tissue_share"] if averages_segmenter else []
         names += ["appearance", "refinement", "gaps_mm", "foreground_threshold", "posterior_threshold"]
         found = {name: getattr(self, name) for name in names if getattr(self, name) != getattr(paper, name)}
         return {**found, "tails": self.tails} if self.counts_tails else found

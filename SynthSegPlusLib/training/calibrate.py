@@ -39,8 +39,8 @@ GOOD, BAD = 0.70, 0.60
 """Above the first Dice a region should be accepted, below the second rejected."""
 CAUTIONS = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 """Of which `tradeoffs` tells what they would do."""
-MARGINS = tuple(number / 200 for number in range(61))
-"""By how much `margin_for` may lower all scores."""
+STRETCHES = tuple(1 + number / 100 for number in range(201))
+"""By how much `stretch_for` may multiply what scores lack of 1."""
 FEWEST_SCANS = 10
 """Four numbers cannot be told from fewer."""
 FEWEST_HEADS = FEWEST_SCANS - FEWEST_SCANS // NOT_A_BRAIN
@@ -144,34 +144,34 @@ def true_dice(labels: np.ndarray, truth: np.ndarray, table: LabelTable, regions:
 
 
 def fit(
-    observed: Sequence[Observed], regions: Sequence[str], caution: float, margin: float = 0.0
+    observed: Sequence[Observed], regions: Sequence[str], caution: float, stretch: float = 1.0
 ) -> SecondOpinion:
     """How the parts of a score add up to the true Dice, lowered until a share ``caution`` of it is at least the score.
 
     One constant and one weight a part, the same for all regions: regions apart have too few bad results to learn from.
     Least squares, of the scans that show a head; the confidence, which is itself the Dice that is to be expected,
     counts in full, and the others not at all, as far as `PRIOR_RESULTS` go. No part may count against the truth. What
-    is no number, as R's score can be in 16 bits, is left out. ``margin``: by how much all scores are lowered further
-    (see `margin_for`). `OptionsError` where fewer than `FEWEST_HEADS` scans show a head.
+    is no number, as R's score can be in 16 bits, is left out. ``stretch``: by how much what scores lack of 1 is
+    multiplied then (see `stretch_for`). `OptionsError` where fewer than `FEWEST_HEADS` scans show a head.
     """
-    return SecondOpinion(*_cautious(observed, regions, ASKED, caution, margin))
+    return SecondOpinion(*_cautious(observed, regions, ASKED, caution, stretch))
 
 
 def fit_alone(
-    observed: Sequence[Observed], regions: Sequence[str], caution: float, margin: float = 0.0
+    observed: Sequence[Observed], regions: Sequence[str], caution: float, stretch: float = 1.0
 ) -> Calibration:
     """The same without the agreement, for the modes in which S is not asked."""
-    return Calibration(*_cautious(observed, regions, ALONE, caution, margin))
+    return Calibration(*_cautious(observed, regions, ALONE, caution, stretch))
 
 
 def _cautious(
-    observed: Sequence[Observed], regions: Sequence[str], mode: str, caution: float, margin: float
+    observed: Sequence[Observed], regions: Sequence[str], mode: str, caution: float, stretch: float
 ) -> list[tuple[float, ...]]:
     """A constant, which may be negative, and the weight of each part: for each one number a region."""
     results = _results(observed, regions, mode)
     weights = _weights(results.parts[results.head], results.true[results.head], _PARTS[mode])
-    weights[0] -= _excess(results, weights, caution) + margin
-    weights[0] = np.clip(weights[0], -_WIDEST, _WIDEST)
+    weights[0] -= _excess(results, weights, caution) + 1  # the weights are now of what is lacking
+    weights = np.clip(stretch * weights + np.eye(len(weights))[0], -_WIDEST, _WIDEST)
     return [(round(float(weight), _DIGITS),) * len(regions) for weight in weights]
 
 
@@ -255,19 +255,22 @@ def tradeoffs(
     ]
 
 
-def margin_for(
+def stretch_for(
     observed: Sequence[Observed], regions: Sequence[str], mode: str, caution: float, accepted: float,
     threshold: float = QC_THRESHOLD,
 ) -> tuple[float, Tradeoff]:  # fmt: skip
-    """The largest of `MARGINS` by which all scores of a mode can be lowered while a share ``accepted`` of the regions
-    above `GOOD` is still accepted, and what it does; each scan scored by a fit to the others.
+    """The largest of `STRETCHES` by which what the scores of a mode lack of 1 can be multiplied while a share
+    ``accepted`` of the regions above `GOOD` is still accepted, and what it does; each scan scored by a fit to the
+    others.
 
-    0 where already the scores of ``caution`` accept fewer. `OptionsError` as `tradeoffs`.
+    Scores near the threshold are thus lowered, so that fewer bad regions pass, and the scores of what is surely good
+    less. 1 where already the scores of ``caution`` accept fewer. `OptionsError` as `tradeoffs`.
     """
     scores, dice = _scores_of_others(observed, regions, mode, (caution,))
-    found = [(margin, _shares(scores[:, 0] - margin, dice, threshold)) for margin in MARGINS]
-    margin, shares = [one for one in found if one[1][0] >= accepted or one[0] == 0][-1]
-    return margin, Tradeoff(caution, *shares)
+    lacking = 1 - scores[:, 0]
+    found = [(stretch, _shares(1 - stretch * lacking, dice, threshold)) for stretch in STRETCHES]
+    stretch, shares = [one for one in found if one[1][0] >= accepted or one[0] == 1][-1]
+    return stretch, Tradeoff(caution, *shares)
 
 
 def _scores_of_others(

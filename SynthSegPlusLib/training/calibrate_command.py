@@ -38,8 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="share of the regions of observed heads that are to reach their score (default: "
                         f"{CAUTION:g}; 0.5: as many above it as below)")  # fmt: skip
     parser.add_argument("--accept", type=float, metavar="SHARE",
-                        help="lower the scores of each mode further, until no more than this share of the good regions "
-                        "is accepted; scans of new people are accepted more readily than those of the calibration")
+                        help="multiply what the scores of each mode lack of 1, until no more than this share of the "
+                        "good regions is accepted; scans of new people are accepted more readily than those of the "
+                        "calibration")
     parser.add_argument("--backend", choices=("tensorflow", "torch", "jax"), help="default: the one that sees a GPU")
     parser.add_argument("--device", default="auto", help="auto, cpu, gpu or gpu:N (default: auto)")
     parser.add_argument("--threads", type=int, help="CPU threads (default: all)")
@@ -62,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
         collect,
         fit,
         fit_alone,
-        margin_for,
+        stretch_for,
         tradeoffs,
         write_calibration,
     )
@@ -87,13 +88,13 @@ def run(args: argparse.Namespace) -> int:
     claim(table, model_set, args.maps, KINDS)
     observed = [one for seed in args.seed for one in collect(model_set, generators, args.scans, seed, table, **machine)]
     regions = model_set.qc_regions.names[1:]
-    margins = {ASKED: 0.0, ALONE: 0.0}
-    for mode in margins if args.accept is not None else ():
-        margins[mode], does = margin_for(observed, regions, mode, args.caution, args.accept)
-        print(f"{mode}: scores lowered by {margins[mode]:.3f}, which accepts {does.accepted:.1%} of regions above "
-              f"{GOOD:.2f} and rejects {does.rejected:.1%} of those below {BAD:.2f}")  # fmt: skip
-    opinion = fit(observed, regions, args.caution, margins[ASKED])
-    alone = fit_alone(observed, regions, args.caution, margins[ALONE])
+    stretches = {ASKED: 1.0, ALONE: 1.0}
+    for mode in stretches if args.accept is not None else ():
+        stretches[mode], does = stretch_for(observed, regions, mode, args.caution, args.accept)
+        print(f"{mode}: what scores lack of 1 multiplied by {stretches[mode]:.2f}, which accepts {does.accepted:.1%} "
+              f"of regions above {GOOD:.2f} and rejects {does.rejected:.1%} of those below {BAD:.2f}")  # fmt: skip
+    opinion = fit(observed, regions, args.caution, stretches[ASKED])
+    alone = fit_alone(observed, regions, args.caution, stretches[ALONE])
     write_calibration(model_set.folder, opinion, alone)
     for mode, rule in ((ASKED, opinion), (ALONE, alone)):
         parts = {"R": rule.regressor, "confidence": rule.confidence, "agreement": getattr(rule, "agreement", ())}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from SynthSegPlusLib.contract import ModelError, SegmentOptions
 from SynthSegPlusLib.inference import ModelSet, Segmenter
 from SynthSegPlusLib.inference._cascade import Cascade
 from SynthSegPlusLib.inference._memory import MAPS_BYTES, needed_memory
+from SynthSegPlusLib.inference._progress import Stages
 from SynthSegPlusLib.inference._rules import Calibration
 from SynthSegPlusLib.volume import Volume, conform
 from Testing.inference.test_engine import mirrored, swapped
@@ -93,6 +95,65 @@ def test_scores_are_made_of_every_part_in_their_stages(tmp_path):
     assert "segmenter_share" not in record["model_set"]
 
 
+def with_tissues(models, share, flips=False):
+    rules = dataclasses.replace(models.postprocessing, tissue_share=share, flip_cascade=flips)
+    return dataclasses.replace(models, postprocessing=rules)
+
+
+def given_to_d(models, monkeypatch):
+    """The tissue classes that D is given in robust mode."""
+    given, denoise = [], Cascade._denoise
+    monkeypatch.setattr(Cascade, "_denoise", lambda one, groups: given.append(groups.copy()) or denoise(one, groups))
+    found = Segmenter(models, mode="robust", device="cpu").segment(scan())
+    monkeypatch.undo()
+    return given[0], found.record["model_set"]
+
+
+@pytest.mark.parametrize("flips", [True, False])
+def test_d_is_given_the_classes_of_the_mean_of_s1_and_s(tmp_path, monkeypatch, flips):
+    models = a_set(tmp_path / "mean", 0.5)
+    alone, record = given_to_d(with_tissues(models, 0.0, flips), monkeypatch)
+    assert "tissue_share" not in record
+    segmenter = Segmenter(with_tissues(models, 0.0, flips), mode="fast", device="cpu")
+    cascade = segmenter._prepared(scan(), Stages(segmenter._plan(), None, None))[2]
+    cascade.options = dataclasses.replace(cascade.options, mode="robust")
+    with monkeypatch.context() as patched:
+        patched.setattr(Stages, "stage", lambda stages, name: nullcontext())
+        patched.setattr(Stages, "update", lambda *about: None)
+        tissues, single = cascade._tissue_posteriors(5), cascade._segmenter_posteriors()
+    of_class = models.tissues.channels(models.table)
+    summed = np.stack([single[..., of_class == number].sum(-1) for number in range(5)], axis=-1)
+    assert np.array_equal(alone, tissues.argmax(-1))
+    for share in (0.4, 1.0):
+        joined, record = given_to_d(with_tissues(models, share, flips), monkeypatch)
+        assert record["tissue_share"] == share
+        expected = (1 - share) * tissues + share * summed
+        clear = np.diff(np.sort(expected, axis=-1)[..., -2:], axis=-1)[..., 0] > 1e-4
+        assert clear.mean() > 0.5
+        assert np.array_equal(joined[clear], expected.argmax(-1)[clear])
+        assert (joined != alone).mean() > 0.01
+
+
+def test_without_s_in_the_mean_d_is_given_s1_s_classes(tmp_path, monkeypatch):
+    models = a_set(tmp_path / "mean", 0.5)
+    plain, joined = with_tissues(models, 0.0), with_tissues(models, 1.0)
+    for mode in ("s1-s2", "s1-s2-d", "s-d", "fast"):
+        assert np.array_equal(posteriors(plain, mode=mode)[0], posteriors(joined, mode=mode)[0]), mode
+    # S may be missing, or left out of the mean.
+    others = {name: role for name, role in joined.roles.items() if name != "segmenter"}
+    lacking = dataclasses.replace(joined, roles=others)
+    apart = dataclasses.replace(joined, postprocessing=dataclasses.replace(joined.postprocessing, segmenter_share=0.0))
+    for models in (lacking, apart):
+        found, record = given_to_d(models, monkeypatch)
+        assert np.array_equal(found, given_to_d(plain, monkeypatch)[0])
+        assert "tissue_share" not in record
+
+
+def test_a_tissue_share_without_s_in_the_mean_is_refused(tmp_path):
+    with pytest.raises(ModelError, match="tissue_share is 0.5 without segmenter_share"):
+        ModelSet.load(write_tiny_set(tmp_path / "set", postprocessing={"tissue_share": 0.5}))
+
+
 @pytest.mark.parametrize("flips", [True, False])
 def test_s_is_averaged_with_its_mirror_image_as_the_cascade_is(tmp_path, flips):
     models = a_set(tmp_path / "lopsided", 1.0)
@@ -149,7 +210,7 @@ def test_roles_run_in_their_order_and_without_s_the_cascade_is_alone(tmp_path):
     models = a_set(tmp_path / "mean", 0.5, rule=RULE)
     options = SegmentOptions(mode="robust", quality=True, parcellation=True)
     assert models.needed_roles(options) == (
-        "tissue", "denoiser", "segmenter", "structure", "parcellation", "quality"
+        "tissue", "segmenter", "denoiser", "structure", "parcellation", "quality"
     )  # fmt: skip
     assert "segmenter" not in models.needed_roles(SegmentOptions(mode="s1-s2"))
     lacking = a_set(tmp_path / "lacking", 0.5, roles=tuple(role for role in NETWORKS if role != "segmenter"))

@@ -24,8 +24,8 @@ from SynthSegPlusLib.training.calibrate import (
     collect,
     fit,
     fit_alone,
-    margin_for,
     read_observed,
+    stretch_for,
     tradeoffs,
     true_dice,
     write_calibration,
@@ -160,17 +160,19 @@ def test_trade_offs_are_those_of_scans_that_the_fit_has_not_seen(no_prior):
 def test_scores_are_lowered_as_far_as_the_good_regions_that_are_to_pass_allow():
     noise = iter(np.random.default_rng(1).standard_normal(200 * len(REGIONS)))
     seen = observed(200, lambda r, c, a: 0.1 + 0.5 * r + 0.3 * a + 0.04 * next(noise))
-    margin, does = margin_for(seen, REGIONS, "robust", 0.5, 0.8)
+    stretch, does = stretch_for(seen, REGIONS, "robust", 0.5, 0.8)
     assert 0.8 <= does.accepted < 0.83
-    assert margin > 0.01
-    lowered, plain = fit(seen, REGIONS, 0.5, margin), fit(seen, REGIONS, 0.5)
-    assert np.subtract(plain.intercept, lowered.intercept) == pytest.approx([margin] * 10, abs=2e-4)
-    assert (lowered.regressor, lowered.agreement) == (plain.regressor, plain.agreement)
+    assert stretch > 1.05
+    lowered, plain = fit(seen, REGIONS, 0.5, stretch), fit(seen, REGIONS, 0.5)
+    parts = np.array([0.9, 0.8, 0.7]), np.array([0.95, 0.85, 0.5]), np.array([0.99, 0.7, 0.6])
+    of = [sum(weight[0] * part for weight, part in zip(list(vars(rule).values())[1:], parts, strict=True))
+          + rule.intercept[0] for rule in (plain, lowered)]  # fmt: skip
+    assert 1 - of[1] == pytest.approx(stretch * (1 - of[0]), abs=1e-3)
     before = tradeoffs(seen, REGIONS, cautions=(0.5,))[0]
     assert does.rejected >= before.rejected
     assert does.accepted < before.accepted
     # What is cautious enough already stays.
-    assert margin_for(seen, REGIONS, "robust", 0.99, 0.9)[0] == 0
+    assert stretch_for(seen, REGIONS, "robust", 0.99, 0.9)[0] == 1
 
 
 def test_trade_offs_without_good_or_bad_regions_are_no_numbers():
