@@ -50,8 +50,8 @@ class Postprocessing:
         Robust mode: S's share in the mean of S's posteriors and S2's, 0 to 1. The paper's is 0, S2 alone; two small
         networks, trained apart, err less together than either does.
     tissue_share
-        Where this mean is taken: S's share in the mean of S1's posteriors and those of S's tissue classes, 0 to 1, of
-        which D is given the classes. The paper's is 0, S1 alone.
+        Where that mean is taken: S's share, 0 to 1, in the mean of S1's posteriors and S's summed by tissue class; D is
+        given the classes of this mean. The paper's is 0, S1 alone.
     appearance
         How much a voxel's own intensity says about its label, 0 to 1, where posteriors are brought from a coarser
         working grid to 1 mm: the exponent of the likelihoods in a scan with voxels of 1 mm. The paper's is 0. Where it
@@ -115,7 +115,6 @@ class Postprocessing:
             fields.text("components_on", own.components_on, ("padded", "inner")),  # type: ignore[arg-type]
         )
 
-
     @property
     def counts_tails(self) -> bool:
         """Whether posteriors that are too small to decide a label count in volumes."""
@@ -166,7 +165,7 @@ class SecondOpinion:
 
     R sees a segmentation alone and cannot tell one that is plausible but wrong. Two networks seldom make the
     same mistake: where S, asked for a second opinion, finds a region elsewhere, one of the two is
-    wrong. As `Calibration`, plus
+    wrong (less so where S also has a share in the tissue classes that S2 is given). As `Calibration`, plus
 
         agreement * (Dice between S2's region and S's)
     """

@@ -20,7 +20,7 @@ import numpy as np
 from SynthSegPlusLib.contract import QC_THRESHOLD
 from SynthSegPlusLib.contract.errors import InputError, ModelError, OptionsError
 from SynthSegPlusLib.inference import ModelSet, Segmenter
-from SynthSegPlusLib.inference._rules import Calibration, SecondOpinion
+from SynthSegPlusLib.inference._rules import Calibration, Postprocessing, SecondOpinion
 from SynthSegPlusLib.inference.model_set import DESCRIPTION_FILE
 from SynthSegPlusLib.labels import Grouping, LabelTable
 from SynthSegPlusLib.synthesis import Generator
@@ -39,7 +39,7 @@ GOOD, BAD = 0.70, 0.60
 """Above the first Dice a region should be accepted, below the second rejected."""
 CAUTIONS = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 """Of which `tradeoffs` tells what they would do."""
-STRETCHES = tuple(1 + number / 100 for number in range(201))
+STRETCHES = tuple(1 + number / 100 for number in range(101))
 """By how much `stretch_for` may multiply what scores lack of 1."""
 FEWEST_SCANS = 10
 """Four numbers cannot be told from fewer."""
@@ -170,8 +170,9 @@ def _cautious(
     """A constant, which may be negative, and the weight of each part: for each one number a region."""
     results = _results(observed, regions, mode)
     weights = _weights(results.parts[results.head], results.true[results.head], _PARTS[mode])
-    weights[0] -= _excess(results, weights, caution) + 1  # the weights are now of what is lacking
-    weights = np.clip(stretch * weights + np.eye(len(weights))[0], -_WIDEST, _WIDEST)
+    weights[0] -= _excess(results, weights, caution) + 1  # of the score less 1
+    weights *= min(stretch, _WIDEST / max(weights[1:].max(), 1.0))
+    weights[0] = np.clip(weights[0] + 1, -_WIDEST, _WIDEST)
     return [(round(float(weight), _DIGITS),) * len(regions) for weight in weights]
 
 
@@ -263,8 +264,8 @@ def stretch_for(
     ``accepted`` of the regions above `GOOD` is still accepted, and what it does; each scan scored by a fit to the
     others.
 
-    Scores near the threshold are thus lowered, so that fewer bad regions pass, and the scores of what is surely good
-    less. 1 where already the scores of ``caution`` accept fewer. `OptionsError` as `tradeoffs`.
+    At this threshold the same regions pass as with a margin below all scores, which would lower good scores more. 1
+    where already the scores of ``caution`` accept fewer. `OptionsError` as `tradeoffs`.
     """
     scores, dice = _scores_of_others(observed, regions, mode, (caution,))
     lacking = 1 - scores[:, 0]
@@ -315,7 +316,10 @@ def claim(table: Path, model_set: ModelSet, maps: Sequence[str], kinds: Mapping[
     }  # fmt: skip
     path = table.with_suffix(".json")
     if path.is_file():
-        if json.loads(path.read_text(encoding="utf-8")) != mine:
+        theirs = json.loads(path.read_text(encoding="utf-8"))
+        # A rule that is newer than the table was not there: it had its default.
+        theirs["postprocessing"] = asdict(Postprocessing()) | theirs.get("postprocessing", {})
+        if theirs != mine:
             raise OptionsError(
                 f"{table} holds what other networks or rules made, or other label maps or kinds of scans; give another "
                 "folder with --out."

@@ -38,9 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="share of the regions of observed heads that are to reach their score (default: "
                         f"{CAUTION:g}; 0.5: as many above it as below)")  # fmt: skip
     parser.add_argument("--accept", type=float, metavar="SHARE",
-                        help="multiply what the scores of each mode lack of 1, until no more than this share of the "
-                        "good regions is accepted; scans of new people are accepted more readily than those of the "
-                        "calibration")
+                        help="multiply what the scores of each mode lack of 1 as far as (at most by 2) at least this "
+                        "share of the good regions is still accepted; scans of new people are accepted more readily "
+                        "than those of the calibration")
     parser.add_argument("--backend", choices=("tensorflow", "torch", "jax"), help="default: the one that sees a GPU")
     parser.add_argument("--device", default="auto", help="auto, cpu, gpu or gpu:N (default: auto)")
     parser.add_argument("--threads", type=int, help="CPU threads (default: all)")

@@ -100,11 +100,11 @@ def with_tissues(models, share, flips=False):
     return dataclasses.replace(models, postprocessing=rules)
 
 
-def given_to_d(models, monkeypatch):
+def given_to_d(models, monkeypatch, volume=None):
     """The tissue classes that D is given in robust mode."""
     given, denoise = [], Cascade._denoise
     monkeypatch.setattr(Cascade, "_denoise", lambda one, groups: given.append(groups.copy()) or denoise(one, groups))
-    found = Segmenter(models, mode="robust", device="cpu").segment(scan())
+    found = Segmenter(models, mode="robust", device="cpu").segment(volume or scan())
     monkeypatch.undo()
     return given[0], found.record["model_set"]
 
@@ -132,6 +132,15 @@ def test_d_is_given_the_classes_of_the_mean_of_s1_and_s(tmp_path, monkeypatch, f
         assert clear.mean() > 0.5
         assert np.array_equal(joined[clear], expected.argmax(-1)[clear])
         assert (joined != alone).mean() > 0.01
+
+
+def test_the_classes_of_a_mirror_image_are_mirrored(tmp_path, monkeypatch):
+    models = a_set(tmp_path / "lopsided", 0.5)
+    make_lopsided(models.folder, ["segmenter", "tissue"])
+    models = with_tissues(ModelSet.load(models.folder), 0.5, flips=True)
+    one, other = (given_to_d(models, monkeypatch, volume)[0] for volume in (scan(), mirrored(scan())))
+    assert len(np.unique(one)) > 2
+    assert (one != other[::-1]).mean() < 1e-3
 
 
 def test_without_s_in_the_mean_d_is_given_s1_s_classes(tmp_path, monkeypatch):
@@ -230,6 +239,9 @@ def test_another_share_is_another_request_and_mirror_images_are_counted_in_the_f
     assert requests[0] != requests[1] != requests[2]
     assert requests[1]["model_set"]["segmenter_share"] == 0.3
     assert "segmenter_share" not in Choice(choices[1].model_set, SegmentOptions(mode="fast")).request()["model_set"]
+    joined = Choice(with_tissues(choices[1].model_set, 0.5), SegmentOptions(mode="robust")).request()
+    assert joined != requests[1]
+    assert joined["model_set"]["tissue_share"] == 0.5
     single = operations(NETWORKS["segmenter"], (64, 64, 64))
     assert work[1] - work[0] == pytest.approx(single)
     denoiser = operations(NETWORKS["denoiser"], (64, 64, 64))
@@ -243,6 +255,14 @@ def test_memory_counts_both_posteriors(tmp_path):
         models = a_set(tmp_path / str(share), share)
         needs.append(needed_memory(models, models.needed_roles(options), options, conformed))
     assert needs[1] > needs[0] + 0.5 * conformed.image.size * 33 * 4
+    joined = with_tissues(models, 0.5)
+    # S1's posteriors wait while S runs, of whose roles in this run that of S needs most.
+    roles = ("tissue", "segmenter")
+    waits = needed_memory(joined, roles, options, conformed) - needed_memory(models, roles, options, conformed)
+    assert waits == conformed.image.size * 5 * 4
+    assert needed_memory(joined, ("denoiser",), options, conformed) == needed_memory(
+        models, ("denoiser",), options, conformed
+    )
 
 
 def test_memory_counts_what_the_network_said_before_d(tmp_path):

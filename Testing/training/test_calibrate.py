@@ -157,6 +157,27 @@ def test_trade_offs_are_those_of_scans_that_the_fit_has_not_seen(no_prior):
     assert np.abs(before - after)[~own].mean() > 0.01
 
 
+def written(rule, seen):
+    """Scores, not clipped, by a rule as it is written into a set."""
+    return np.array([
+        rule.intercept[0] + rule.regressor[0] * one.regressor + rule.confidence[0] * one.confidence
+        + (rule.agreement[0] * one.agreement if one.mode == "robust" else 0.0) for one in seen
+    ])  # fmt: skip
+
+
+def test_without_the_opinion_of_s_scores_are_lowered_alike():
+    seen = observed(40, lambda r, c, a: 0.3 + 0.6 * c, mode="fast")
+    plain, lowered = fit_alone(seen, REGIONS, 0.5), fit_alone(seen, REGIONS, 0.5, 1.5)
+    assert 1 - written(lowered, seen) == pytest.approx(1.5 * (1 - written(plain, seen)), abs=1e-3)
+
+
+def test_a_weight_that_a_set_may_not_have_limits_the_stretch(no_prior):
+    seen = observed(40, lambda r, c, a: 3.0 * c - 1.5, mode="fast")
+    plain, lowered = fit_alone(seen, REGIONS, 0.5), fit_alone(seen, REGIONS, 0.5, 2.0)
+    assert lowered.confidence[0] == pytest.approx(5.0)
+    assert 1 - written(lowered, seen) == pytest.approx(5 / 3 * (1 - written(plain, seen)), abs=2e-3)
+
+
 def test_scores_are_lowered_as_far_as_the_good_regions_that_are_to_pass_allow():
     noise = iter(np.random.default_rng(1).standard_normal(200 * len(REGIONS)))
     seen = observed(200, lambda r, c, a: 0.1 + 0.5 * r + 0.3 * a + 0.04 * next(noise))
@@ -164,12 +185,10 @@ def test_scores_are_lowered_as_far_as_the_good_regions_that_are_to_pass_allow():
     assert 0.8 <= does.accepted < 0.83
     assert stretch > 1.05
     lowered, plain = fit(seen, REGIONS, 0.5, stretch), fit(seen, REGIONS, 0.5)
-    parts = np.array([0.9, 0.8, 0.7]), np.array([0.95, 0.85, 0.5]), np.array([0.99, 0.7, 0.6])
-    of = [sum(weight[0] * part for weight, part in zip(list(vars(rule).values())[1:], parts, strict=True))
-          + rule.intercept[0] for rule in (plain, lowered)]  # fmt: skip
-    assert 1 - of[1] == pytest.approx(stretch * (1 - of[0]), abs=1e-3)
+    assert 1 - written(lowered, seen) == pytest.approx(stretch * (1 - written(plain, seen)), abs=1e-3)
     before = tradeoffs(seen, REGIONS, cautions=(0.5,))[0]
-    assert does.rejected >= before.rejected
+    good = np.array([one.dice > calibrate.GOOD for one in seen])
+    assert (written(lowered, seen)[good] >= 0.65).mean() == pytest.approx(does.accepted, abs=0.01)
     assert does.accepted < before.accepted
     # What is cautious enough already stays.
     assert stretch_for(seen, REGIONS, "robust", 0.99, 0.9)[0] == 1
