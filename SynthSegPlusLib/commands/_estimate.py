@@ -106,10 +106,7 @@ def _stages(grids: Grids, choice: Choice) -> Iterator[float]:
     working, output = math.prod(grids.working), math.prod(grids.output)
     voxel = 4.0 * len(model_set.table)
     kept = voxel * min(BRAIN_SHARE * output, working * model_set.working_resolution_mm**3)
-    dense = voxel * working
-    if model_set.averages_segmenter(options.mode):
-        dense *= 2
-        dense += 4.0 * len(model_set.tissues) * working if model_set.postprocessing.tissue_share else 0
+    dense = voxel * working * (2 if model_set.averages_segmenter(options.mode) else 1)
     for role in roles:
         shape = _shape(role, grids, choice)
         shown = closeup_bytes(math.prod(shape), len(model_set.table), role.network) if role.name == "refiner" else 0

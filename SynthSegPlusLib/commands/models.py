@@ -80,9 +80,6 @@ def describe(entry: ModelSet) -> str:
     if entry.averages_segmenter("robust"):
         share = entry.postprocessing.segmenter_share
         lines.append(f"  robust    {1 - share:.0%} the cascade's posteriors, {share:.0%} those of the single network")
-        if entry.postprocessing.tissue_share:
-            tissues = entry.postprocessing.tissue_share
-            lines.append(f"  tissues   {1 - tissues:.0%} S1's posteriors, {tissues:.0%} those of the single network")
     if entry.postprocessing.appearance:
         strength = entry.postprocessing.appearance
         lines.append(f"  borders   follow the scan's own intensities on the way to 1 mm (strength {strength:g})")

@@ -125,17 +125,13 @@ class Cascade:
 
     def _cascaded(self, mode: str) -> tuple[SoftLabels | Coarse, np.ndarray | None]:
         image, n_tissues = self.conformed.image, len(self.model_set.tissues)
-        single = None
         with self.stages.stage(STAGE_TITLES["tissue"]):
-            joins = self.model_set.averages_segmenter(mode) and self.rules.tissue_share > 0
-            groups = self._tissue_posteriors(n_tissues) if joins else self._tissue_groups(n_tissues)
-        if self.model_set.averages_segmenter(mode):
-            single = self._segmenter_posteriors()
-            groups = self._joined_groups(groups, single) if joins else groups
+            groups = self._tissue_groups(n_tissues)
         corrected = self._denoise(groups) if mode == "robust" else None
         groups = groups if corrected is None else corrected
         inputs = Inputs(image=image, groups=groups, n_groups=n_tissues)
         sigma = self.rules.structure_sigma
+        single = self._segmenter_posteriors() if self.model_set.averages_segmenter(mode) else None
 
         def structures_of(net: Any) -> Slabs:
             if self.flips_cascade:
@@ -177,7 +173,6 @@ class Cascade:
             yield planes, (1 - share) * slab + share * single[planes]
 
     def _tissue_groups(self, n_tissues: int) -> np.ndarray:
-        """S1's tissue classes, uint8 [X, Y, Z] on the padded working grid."""
         if not self.flips_cascade:
             return self._argmax("tissue", Inputs(image=self.conformed.image))
         found = np.zeros(self.conformed.image.shape, np.uint8)
@@ -188,28 +183,6 @@ class Cascade:
             return found
 
         return self.pool.run("tissue", run)
-
-    def _tissue_posteriors(self, n_tissues: int) -> np.ndarray:
-        """S1's posteriors, float32 [X, Y, Z, tissue classes] on the padded working grid."""
-
-        def run(net: Any) -> np.ndarray:
-            if self.flips_cascade:
-                return self._dense(self.averaged(net, np.arange(n_tissues), 0.0), n_tissues)
-            return self._dense(self._smoothed(net, Inputs(image=self.conformed.image), 0.0), n_tissues)
-
-        return self.pool.run("tissue", run)
-
-    def _joined_groups(self, tissues: np.ndarray, single: np.ndarray) -> np.ndarray:
-        """Tissue classes, uint8 [X, Y, Z], of the weighted mean of S1's posteriors (``tissues``) and S's (``single``)
-        summed by tissue class.
-        """
-        share, groups = self.rules.tissue_share, self.model_set.tissues.channels(self.table)
-        of_group = np.eye(tissues.shape[-1], dtype=np.float32)[groups]
-        found = np.empty(tissues.shape[:3], np.uint8)
-        for plane, (own, other) in enumerate(zip(tissues, single, strict=True)):
-            self.stages.check()
-            found[plane] = ((1 - share) * own + share * (other @ of_group)).argmax(axis=-1)
-        return found
 
     def _denoise(self, groups: np.ndarray) -> np.ndarray:
         with self.stages.stage(STAGE_TITLES["denoiser"]):
@@ -311,9 +284,8 @@ class Cascade:
         if self._confidence is not None:
             self._confidence.add(slab if sure is None else sure[planes], self._channels[planes])
 
-    def _dense(self, slabs: Slabs, channels: int | None = None) -> np.ndarray:
-        """Slabs in one array, float32 [X, Y, Z, channels] (default: the structures)."""
-        dense = np.empty((*self.conformed.image.shape, channels or len(self.table)), np.float32)
+    def _dense(self, slabs: Slabs) -> np.ndarray:
+        dense = np.empty((*self.conformed.image.shape, len(self.table)), np.float32)
         for planes, slab in slabs:
             dense[planes] = slab
         return dense

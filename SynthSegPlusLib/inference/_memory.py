@@ -48,7 +48,6 @@ def needed_memory(model_set: ModelSet, roles: tuple[str, ...], options: SegmentO
     if options.quality and options.mode in ("s-d", "s1-s2-d"):
         dense *= 2  # what the network said before D corrected it
     single = voxels * channels * FLOAT if averages else 0
-    waiting = voxels * len(model_set.tissues) * FLOAT if averages and rules.tissue_share else 0  # S1's, for S's
     base = MAPS_BYTES * (voxels + output)
     if rules.appearance:
         base += APPEARANCE_BYTES * output + int(BRAIN_SHARE * voxels) * FIT_BYTES
@@ -59,8 +58,7 @@ def needed_memory(model_set: ModelSet, roles: tuple[str, ...], options: SegmentO
         shape = _grid_of(network, role, model_set, conformed)
         held = 0 if role in ("tissue", "quality", "parcellation") and not options.posteriors else posteriors
         held += dense if role.startswith("segmenter") or role in ("structure", "denoiser") else 0
-        held += single if role in ("segmenter", "denoiser", "structure") else 0
-        held += waiting if role == "segmenter" else 0
+        held += single if role in ("segmenter", "structure") else 0
         held += dense + closeup_bytes(box, channels, network) if role == "refiner" else 0
         needs.append(estimate_memory(network, shape, options.precision) + held)
     if options.posteriors:  # made whole on the grid of the results, of those that are kept

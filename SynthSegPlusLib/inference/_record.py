@@ -40,8 +40,8 @@ def describe_input(volume: Volume) -> dict[str, Any]:
 
 def describe_models(model_set: ModelSet, roles: tuple[str, ...], mode: str) -> dict[str, Any]:
     """Which set, the checksums of the files that the run used, and the rules of the set that change structures or
-    volumes: S's shares in structures and tissue classes where they are averaged with it, what intensities say, which
-    gaps are filled, and which posteriors count.
+    volumes: S's share where they are averaged with it, what intensities say, which gaps are filled, and which
+    posteriors count.
     """
     used = {name: model_set.require(name).verify() for name in roles}
     return {

@@ -49,9 +49,6 @@ class Postprocessing:
     segmenter_share
         Robust mode: S's share in the mean of S's posteriors and S2's, 0 to 1. The paper's is 0, S2 alone; two small
         networks, trained apart, err less together than either does.
-    tissue_share
-        Where that mean is taken: S's share, 0 to 1, in the mean of S1's posteriors and S's summed by tissue class; D is
-        given the classes of this mean. The paper's is 0, S1 alone.
     appearance
         How much a voxel's own intensity says about its label, 0 to 1, where posteriors are brought from a coarser
         working grid to 1 mm: the exponent of the likelihoods in a scan with voxels of 1 mm. The paper's is 0. Where it
@@ -82,7 +79,6 @@ class Postprocessing:
     flip: Literal["scan", "padded", "none"] = "scan"
     flip_cascade: bool = False
     segmenter_share: float = 0.0
-    tissue_share: float = 0.0
     appearance: float = 0.0
     refinement: float = 0.0
     gaps_mm: float = 0.0
@@ -104,7 +100,6 @@ class Postprocessing:
             fields.text("flip", own.flip, ("scan", "padded", "none")),  # type: ignore[arg-type]
             fields.flag("flip_cascade", own.flip_cascade),
             fields.number("segmenter_share", own.segmenter_share, high=1.0),
-            fields.number("tissue_share", own.tissue_share, high=1.0),
             fields.number("appearance", own.appearance, high=1.0),
             fields.number("refinement", own.refinement, high=1.0),
             fields.number("gaps_mm", own.gaps_mm, high=LARGEST_REACH_MM),
@@ -131,7 +126,7 @@ class Postprocessing:
         averages_segmenter: whether the mode's structures are the mean of S2's and S's.
         """
         paper = Postprocessing()
-        names = ["segmenter_share", "tissue_share"] if averages_segmenter else []
+        names = ["segmenter_share"] if averages_segmenter else []
         names += ["appearance", "refinement", "gaps_mm", "foreground_threshold", "posterior_threshold"]
         found = {name: getattr(self, name) for name in names if getattr(self, name) != getattr(paper, name)}
         return {**found, "tails": self.tails} if self.counts_tails else found
@@ -165,7 +160,7 @@ class SecondOpinion:
 
     R sees a segmentation alone and cannot tell one that is plausible but wrong. Two networks seldom make the
     same mistake: where S, asked for a second opinion, finds a region elsewhere, one of the two is
-    wrong (less so where S also has a share in the tissue classes that S2 is given). As `Calibration`, plus
+    wrong. As `Calibration`, plus
 
         agreement * (Dice between S2's region and S's)
     """

@@ -271,7 +271,7 @@ class ModelSet:
         if "segmenter" in roles:
             roles[roles.index("segmenter")] = self.segmenter_role(options.label_version)
         if self.averages_segmenter(options.mode):
-            roles.insert(roles.index("denoiser"), "segmenter")
+            roles.insert(roles.index("structure"), "segmenter")
         if self.refines_labels(options.label_version):
             roles.append("refiner")
         if options.parcellation:
@@ -341,11 +341,6 @@ def _check_rules(found: ModelSet, path: Path) -> None:
                 f"{path} works at {found.working_resolution_mm:g} mm, where postprocessing.{name} is {value:g}; it is "
                 f"for posteriors that are brought to 1 mm from a coarser grid, so remove it."
             )
-    if found.postprocessing.tissue_share and not found.postprocessing.segmenter_share:
-        raise ModelError(
-            f"In {path}, postprocessing.tissue_share is {found.postprocessing.tissue_share:g} without segmenter_share, "
-            f"for which S runs; give both, or leave it out."
-        )
     if found.refines and not found.postprocessing.appearance:
         raise ModelError(
             f"In {path}, postprocessing.refinement is {found.postprocessing.refinement:g} without appearance, whose "

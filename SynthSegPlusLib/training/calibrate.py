@@ -20,7 +20,7 @@ import numpy as np
 from SynthSegPlusLib.contract import QC_THRESHOLD
 from SynthSegPlusLib.contract.errors import InputError, ModelError, OptionsError
 from SynthSegPlusLib.inference import ModelSet, Segmenter
-from SynthSegPlusLib.inference._rules import Calibration, Postprocessing, SecondOpinion
+from SynthSegPlusLib.inference._rules import Calibration, SecondOpinion
 from SynthSegPlusLib.inference.model_set import DESCRIPTION_FILE
 from SynthSegPlusLib.labels import Grouping, LabelTable
 from SynthSegPlusLib.synthesis import Generator
@@ -316,10 +316,7 @@ def claim(table: Path, model_set: ModelSet, maps: Sequence[str], kinds: Mapping[
     }  # fmt: skip
     path = table.with_suffix(".json")
     if path.is_file():
-        theirs = json.loads(path.read_text(encoding="utf-8"))
-        # A rule that is newer than the table was not there: it had its default.
-        theirs["postprocessing"] = asdict(Postprocessing()) | theirs.get("postprocessing", {})
-        if theirs != mine:
+        if json.loads(path.read_text(encoding="utf-8")) != mine:
             raise OptionsError(
                 f"{table} holds what other networks or rules made, or other label maps or kinds of scans; give another "
                 "folder with --out."

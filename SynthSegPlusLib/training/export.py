@@ -41,7 +41,7 @@ def write_model_set(
     folder: Path, roles: Sequence[TrainedRole], *, name: str, title: str, description: str, version: str = "1",
     licence: str = "Apache-2.0", resolution: float = 1.0, grid: tuple[int, int, int] = (224, 224, 224),
     multiple: int = 16, rank: int = 1, dtype: str = "float16", view_mm: tuple[int, int, int] | None = None,
-    flip_cascade: bool = False, segmenter_share: float = 0.0, tissue_share: float = 0.0, appearance: float = 0.0,
+    flip_cascade: bool = False, segmenter_share: float = 0.0, appearance: float = 0.0,
     refinement: float = 0.0, gaps_mm: float = 0.0,
     tails: float = Postprocessing.tails, posterior_threshold: float = Postprocessing.posterior_threshold, cell: int = 1,
 ) -> ModelSet:  # fmt: skip
@@ -50,10 +50,9 @@ def write_model_set(
     ``grid`` is R's input in voxels of ``resolution`` mm; the scan is padded to ``multiple`` voxels. ``view_mm`` is the
     box about the brain (R, A, S) that the networks saw in training, None where it was anywhere in the head.
     ``flip_cascade`` averages S1, S2 and S3 with the mirror image; ``segmenter_share`` is S's share in the structures of
-    robust mode, ``tissue_share`` that in the tissue classes which D is given there; ``appearance`` is how much
-    intensities say about labels on the way to 1 mm, ``refinement`` how much the refiner does after them, and CSF fills
-    gaps of the brain up to twice ``gaps_mm`` wide. ``tails`` and ``posterior_threshold`` are those of `Postprocessing`.
-    R works on cells of ``cell`` voxels a side.
+    robust mode; ``appearance`` is how much intensities say about labels on the way to 1 mm, ``refinement`` how much the
+    refiner does after them, and CSF fills gaps of the brain up to twice ``gaps_mm`` wide. ``tails`` and
+    ``posterior_threshold`` are those of `Postprocessing`. R works on cells of ``cell`` voxels a side.
     """
     if not roles:
         raise OptionsError("A model set needs at least one trained network; name role=weights.h5.")
@@ -75,7 +74,7 @@ def write_model_set(
         "qc_regions": "paper",
         "postprocessing": {
             "segmenter_sigma": 0, "structure_sigma": 0, "parcellation_sigma": 0, "flip_cascade": flip_cascade,
-            "segmenter_share": segmenter_share, "tissue_share": tissue_share, "appearance": appearance,
+            "segmenter_share": segmenter_share, "appearance": appearance,
             "refinement": refinement, "gaps_mm": gaps_mm,
             "tails": tails, "posterior_threshold": posterior_threshold,
         },

@@ -24,9 +24,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--flip-cascade", action="store_true", help="average S1, S2, S3 with the mirror image")
     parser.add_argument("--segmenter-share", type=float, default=0.0, metavar="SHARE",
                         help="S's share in the structures of robust mode, 0 to 1 (default: 0)")  # fmt: skip
-    parser.add_argument("--tissue-share", type=float, default=0.0, metavar="SHARE",
-                        help="S's share in the tissue classes that D is given there, 0 to 1; it needs "
-                             "--segmenter-share (default: 0)")  # fmt: skip
     parser.add_argument("--appearance", type=float, default=0.0, metavar="STRENGTH",
                         help="how much a voxel's intensity says about its label, 0 to 1, for networks that work on a "
                              "grid coarser than 1 mm (default: 0)")  # fmt: skip
@@ -53,10 +50,6 @@ def run(args: argparse.Namespace) -> int:
 
     if not 0 <= args.segmenter_share <= 1:
         raise OptionsError(f"--segmenter-share is {args.segmenter_share:g}; it is a share from 0 to 1.")
-    if not 0 <= args.tissue_share <= 1 or (args.tissue_share and not args.segmenter_share):
-        raise OptionsError(
-            f"--tissue-share is {args.tissue_share:g}; it is a share from 0 to 1 and needs --segmenter-share."
-        )
     if not 0 <= args.appearance <= 1:
         raise OptionsError(f"--appearance is {args.appearance:g}; it is a strength from 0 to 1.")
     if not 0 <= args.refinement <= 1:
@@ -104,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
         args.out, roles, name=args.name, title=args.title or args.name, description=args.description,
         resolution=resolutions.pop(), grid=grid, multiple=multiple, rank=args.rank, dtype=args.dtype,
         view_mm=views.pop() if len(views) == 1 else None, flip_cascade=args.flip_cascade,
-        segmenter_share=args.segmenter_share, tissue_share=args.tissue_share, appearance=args.appearance,
+        segmenter_share=args.segmenter_share, appearance=args.appearance,
         refinement=args.refinement, gaps_mm=args.gaps,
         tails=args.tails, posterior_threshold=args.posterior_threshold,
         cell=configs["quality"].cell if "quality" in configs else 1,

@@ -146,8 +146,6 @@ def _made_from(config: TrainingConfig, generator: Generator, model_set: ModelSet
     rules = dataclasses.asdict(model_set.postprocessing)
     for later in ("foreground_threshold", "tails", "posterior_threshold", "topology_threshold", "components_on"):
         del rules[later]
-    if not rules["tissue_share"]:
-        del rules["tissue_share"]  # banks older than this rule do not know it
     return {
         "role": config.role, "seed": config.seed, "generator": config.generator,
         "maps": [one.name for one in generator.maps],

@@ -187,7 +187,7 @@ def test_numbers_of_another_model_set_are_not_mixed_in(model_set, tmp_path):
     quality = dataclasses.replace(model_set.quality, second_opinion=rule)
     with pytest.raises(OptionsError, match="another calibration"):
         claim(tmp_path, dataclasses.replace(model_set, quality=quality))
-    for change in ({"segmenter_share": 0.5}, {"tissue_share": 0.5}, {"appearance": 0.25}):
+    for change in ({"segmenter_share": 0.5}, {"appearance": 0.25}):
         rules = dataclasses.replace(model_set.postprocessing, **change)
         with pytest.raises(OptionsError, match="other rules of postprocessing"):
             claim(tmp_path, dataclasses.replace(model_set, postprocessing=rules))

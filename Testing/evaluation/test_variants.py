@@ -15,12 +15,12 @@ from Testing.benchmarks.accuracy.variants import CASCADE, ORDER, SCORED, Variant
 from Testing.inference.tiny import scan, write_tiny_set
 
 
-@pytest.fixture(scope="module", params=[(1.0, 0.0, 0.0), (2.0, 0.0, 0.0), (2.0, 0.5, 0.0), (2.0, 0.5, 0.5)])
+@pytest.fixture(scope="module", params=[(1.0, 0.0), (2.0, 0.0), (2.0, 0.5)])
 def model_set(request, tmp_path_factory):
     """A stand-in set with every role, working at 1 and at 2 mm, and one whose robust mode is averaged with S."""
     choose_backend(device="cpu")
-    resolution, share, tissues = request.param
-    rules = {"foreground_threshold": 0.25, "segmenter_share": share, "tissue_share": tissues}
+    resolution, share = request.param
+    rules = {"foreground_threshold": 0.25, "segmenter_share": share}
     folder = tmp_path_factory.mktemp("models") / f"tiny{resolution:g}"
     return ModelSet.load(write_tiny_set(folder, working_resolution_mm=resolution, postprocessing=rules))
 
@@ -29,7 +29,7 @@ def set_and_mode(model_set, mode):
     """What the public segmenter needs for a variant."""
     if mode != CASCADE:
         return model_set, mode
-    rules = dataclasses.replace(model_set.postprocessing, segmenter_share=0.0, tissue_share=0.0)
+    rules = dataclasses.replace(model_set.postprocessing, segmenter_share=0.0)
     return dataclasses.replace(model_set, postprocessing=rules), "robust"
 
 
@@ -64,13 +64,11 @@ def test_every_variant_is_what_the_public_segmenter_gives_in_that_mode(found, mo
         assert np.array_equal(shared.parcellation.data, alone.parcellation.data)
 
 
-def test_what_two_modes_share_runs_once(found, model_set):
+def test_what_two_modes_share_runs_once(found):
     # S: the scan, and its mirror image for default mode; D, which is not shared: after S1 (robust, and the cascade
     # without S), after S, and after S1-S2; S2: with and without D.
     denoised = 4 if CASCADE in found[0] else 3
     expected = {"segmenter": 2, "tissue": 1, "denoiser": denoised, "structure": 2, "parcellation": 3, "quality": 3}
-    if model_set.postprocessing.tissue_share:
-        expected |= {"tissue": 2, "structure": 3}  # D and S2 are given other classes where S has a share in them
     assert found[1] == expected
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -14,7 +13,6 @@ from SynthSegPlusLib.contract import ModelError, SegmentOptions
 from SynthSegPlusLib.inference import ModelSet, Segmenter
 from SynthSegPlusLib.inference._cascade import Cascade
 from SynthSegPlusLib.inference._memory import MAPS_BYTES, needed_memory
-from SynthSegPlusLib.inference._progress import Stages
 from SynthSegPlusLib.inference._rules import Calibration
 from SynthSegPlusLib.volume import Volume, conform
 from Testing.inference.test_engine import mirrored, swapped
@@ -95,74 +93,6 @@ def test_scores_are_made_of_every_part_in_their_stages(tmp_path):
     assert "segmenter_share" not in record["model_set"]
 
 
-def with_tissues(models, share, flips=False):
-    rules = dataclasses.replace(models.postprocessing, tissue_share=share, flip_cascade=flips)
-    return dataclasses.replace(models, postprocessing=rules)
-
-
-def given_to_d(models, monkeypatch, volume=None):
-    """The tissue classes that D is given in robust mode."""
-    given, denoise = [], Cascade._denoise
-    monkeypatch.setattr(Cascade, "_denoise", lambda one, groups: given.append(groups.copy()) or denoise(one, groups))
-    found = Segmenter(models, mode="robust", device="cpu").segment(volume or scan())
-    monkeypatch.undo()
-    return given[0], found.record["model_set"]
-
-
-@pytest.mark.parametrize("flips", [True, False])
-def test_d_is_given_the_classes_of_the_mean_of_s1_and_s(tmp_path, monkeypatch, flips):
-    models = a_set(tmp_path / "mean", 0.5)
-    alone, record = given_to_d(with_tissues(models, 0.0, flips), monkeypatch)
-    assert "tissue_share" not in record
-    segmenter = Segmenter(with_tissues(models, 0.0, flips), mode="fast", device="cpu")
-    cascade = segmenter._prepared(scan(), Stages(segmenter._plan(), None, None))[2]
-    cascade.options = dataclasses.replace(cascade.options, mode="robust")
-    with monkeypatch.context() as patched:
-        patched.setattr(Stages, "stage", lambda stages, name: nullcontext())
-        patched.setattr(Stages, "update", lambda *about: None)
-        tissues, single = cascade._tissue_posteriors(5), cascade._segmenter_posteriors()
-    of_class = models.tissues.channels(models.table)
-    summed = np.stack([single[..., of_class == number].sum(-1) for number in range(5)], axis=-1)
-    assert np.array_equal(alone, tissues.argmax(-1))
-    for share in (0.4, 1.0):
-        joined, record = given_to_d(with_tissues(models, share, flips), monkeypatch)
-        assert record["tissue_share"] == share
-        expected = (1 - share) * tissues + share * summed
-        clear = np.diff(np.sort(expected, axis=-1)[..., -2:], axis=-1)[..., 0] > 1e-4
-        assert clear.mean() > 0.5
-        assert np.array_equal(joined[clear], expected.argmax(-1)[clear])
-        assert (joined != alone).mean() > 0.01
-
-
-def test_the_classes_of_a_mirror_image_are_mirrored(tmp_path, monkeypatch):
-    models = a_set(tmp_path / "lopsided", 0.5)
-    make_lopsided(models.folder, ["segmenter", "tissue"])
-    models = with_tissues(ModelSet.load(models.folder), 0.5, flips=True)
-    one, other = (given_to_d(models, monkeypatch, volume)[0] for volume in (scan(), mirrored(scan())))
-    assert len(np.unique(one)) > 2
-    assert (one != other[::-1]).mean() < 1e-3
-
-
-def test_without_s_in_the_mean_d_is_given_s1_s_classes(tmp_path, monkeypatch):
-    models = a_set(tmp_path / "mean", 0.5)
-    plain, joined = with_tissues(models, 0.0), with_tissues(models, 1.0)
-    for mode in ("s1-s2", "s1-s2-d", "s-d", "fast"):
-        assert np.array_equal(posteriors(plain, mode=mode)[0], posteriors(joined, mode=mode)[0]), mode
-    # S may be missing, or left out of the mean.
-    others = {name: role for name, role in joined.roles.items() if name != "segmenter"}
-    lacking = dataclasses.replace(joined, roles=others)
-    apart = dataclasses.replace(joined, postprocessing=dataclasses.replace(joined.postprocessing, segmenter_share=0.0))
-    for models in (lacking, apart):
-        found, record = given_to_d(models, monkeypatch)
-        assert np.array_equal(found, given_to_d(plain, monkeypatch)[0])
-        assert "tissue_share" not in record
-
-
-def test_a_tissue_share_without_s_in_the_mean_is_refused(tmp_path):
-    with pytest.raises(ModelError, match="tissue_share is 0.5 without segmenter_share"):
-        ModelSet.load(write_tiny_set(tmp_path / "set", postprocessing={"tissue_share": 0.5}))
-
-
 @pytest.mark.parametrize("flips", [True, False])
 def test_s_is_averaged_with_its_mirror_image_as_the_cascade_is(tmp_path, flips):
     models = a_set(tmp_path / "lopsided", 1.0)
@@ -219,7 +149,7 @@ def test_roles_run_in_their_order_and_without_s_the_cascade_is_alone(tmp_path):
     models = a_set(tmp_path / "mean", 0.5, rule=RULE)
     options = SegmentOptions(mode="robust", quality=True, parcellation=True)
     assert models.needed_roles(options) == (
-        "tissue", "segmenter", "denoiser", "structure", "parcellation", "quality"
+        "tissue", "denoiser", "segmenter", "structure", "parcellation", "quality"
     )  # fmt: skip
     assert "segmenter" not in models.needed_roles(SegmentOptions(mode="s1-s2"))
     lacking = a_set(tmp_path / "lacking", 0.5, roles=tuple(role for role in NETWORKS if role != "segmenter"))
@@ -239,9 +169,6 @@ def test_another_share_is_another_request_and_mirror_images_are_counted_in_the_f
     assert requests[0] != requests[1] != requests[2]
     assert requests[1]["model_set"]["segmenter_share"] == 0.3
     assert "segmenter_share" not in Choice(choices[1].model_set, SegmentOptions(mode="fast")).request()["model_set"]
-    joined = Choice(with_tissues(choices[1].model_set, 0.5), SegmentOptions(mode="robust")).request()
-    assert joined != requests[1]
-    assert joined["model_set"]["tissue_share"] == 0.5
     single = operations(NETWORKS["segmenter"], (64, 64, 64))
     assert work[1] - work[0] == pytest.approx(single)
     denoiser = operations(NETWORKS["denoiser"], (64, 64, 64))
@@ -255,14 +182,6 @@ def test_memory_counts_both_posteriors(tmp_path):
         models = a_set(tmp_path / str(share), share)
         needs.append(needed_memory(models, models.needed_roles(options), options, conformed))
     assert needs[1] > needs[0] + 0.5 * conformed.image.size * 33 * 4
-    joined = with_tissues(models, 0.5)
-    # S1's posteriors wait while S runs, of whose roles in this run that of S needs most.
-    roles = ("tissue", "segmenter")
-    waits = needed_memory(joined, roles, options, conformed) - needed_memory(models, roles, options, conformed)
-    assert waits == conformed.image.size * 5 * 4
-    assert needed_memory(joined, ("denoiser",), options, conformed) == needed_memory(
-        models, ("denoiser",), options, conformed
-    )
 
 
 def test_memory_counts_what_the_network_said_before_d(tmp_path):

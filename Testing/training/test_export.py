@@ -41,11 +41,8 @@ def test_a_trained_cascade_becomes_a_model_set_that_runs_every_mode(tmp_path, tr
 
 
 def test_the_share_of_s_goes_into_the_set(tmp_path, trained):
-    made = write_model_set(tmp_path / "set", trained, name="toy", title="Toy", description="", segmenter_share=0.25,
-                           tissue_share=0.75)  # fmt: skip
+    made = write_model_set(tmp_path / "set", trained, name="toy", title="Toy", description="", segmenter_share=0.25)
     assert made.postprocessing.segmenter_share == 0.25
-    assert made.postprocessing.tissue_share == 0.75
-    assert "tissues   25% S1's posteriors, 75% those of the single network" in describe(made)
     assert made.averages_segmenter("robust")
     assert "robust    75% the cascade's posteriors, 25% those of the single network" in describe(made)
     plain = write_model_set(tmp_path / "plain", trained, name="toy", title="Toy", description="")
@@ -95,16 +92,6 @@ def test_a_share_of_s_that_cannot_be_is_refused(tmp_path, capsys, share, weights
     command = ["export", "--out", str(out), "--name", "toy", "--configs", "cpu_2mm", "--segmenter-share", share]
     assert main([*command, "--weights", *weights]) == 2
     assert message in capsys.readouterr().err
-    assert not out.exists()
-
-
-@pytest.mark.parametrize("options", [("--tissue-share", "0.5"),
-                                     ("--tissue-share", "1.5", "--segmenter-share", "0.5")])  # fmt: skip
-def test_a_share_of_tissues_that_cannot_be_is_refused(tmp_path, capsys, options):
-    out = tmp_path / "set"
-    command = ["export", "--out", str(out), "--name", "toy", "--configs", "cpu_2mm", *options]
-    assert main([*command, "--weights", "segmenter=s.h5"]) == 2
-    assert "from 0 to 1 and needs --segmenter-share" in capsys.readouterr().err
     assert not out.exists()
 
 

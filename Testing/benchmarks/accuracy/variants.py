@@ -1,5 +1,4 @@
-"""Several modes on one scan in one pass: what two modes compute alike is computed once (S1 twice where one mode asks
-for its classes and another for its posteriors).
+"""Several modes on one scan in one pass: what two modes compute alike is computed once.
 
 Every mode runs through the public `Segmenter`; only its conformed scan and its networks' outputs are remembered
 from the mode before, so each result is what the mode gives alone.
@@ -70,7 +69,7 @@ class Variants:
 
 
 def _alone(model_set: ModelSet) -> ModelSet:
-    rules = dataclasses.replace(model_set.postprocessing, segmenter_share=0.0, tissue_share=0.0)
+    rules = dataclasses.replace(model_set.postprocessing, segmenter_share=0.0)
     return dataclasses.replace(model_set, postprocessing=rules)
 
 
