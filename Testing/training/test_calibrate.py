@@ -194,6 +194,24 @@ def test_scores_are_lowered_as_far_as_the_good_regions_that_are_to_pass_allow():
     assert stretch_for(seen, REGIONS, "robust", 0.99, 0.9)[0] == 1
 
 
+def test_the_command_lowers_the_scores_of_each_mode_by_its_own_stretch(tiny, tmp_path, monkeypatch, capsys):
+    noise = iter(np.random.default_rng(2).standard_normal(80 * len(REGIONS)))
+    seen = observed(40, lambda r, c, a: 0.35 + 0.6 * c + 0.02 * next(noise))
+    seen += observed(40, lambda r, c, a: 0.2 + 0.8 * c + 0.01 * next(noise), mode="fast")
+    monkeypatch.setattr("SynthSegPlusLib.synthesis.find_label_maps", lambda *about: [])
+    monkeypatch.setattr(calibrate, "collect", lambda *about, **machine: seen)
+    command = ["calibrate", "--models", str(tiny), "--labels", str(tmp_path), "--out", str(tmp_path / "out"),
+               "--caution", "0.5", "--accept", "0.8", "--device", "cpu"]  # fmt: skip
+    assert main(command) == 0
+    said, made = capsys.readouterr().out, ModelSet.load(tiny).quality
+    stretches = {mode: stretch_for(seen, REGIONS, mode, 0.5, 0.8)[0] for mode in ("robust", "fast")}
+    assert stretches["robust"] != pytest.approx(stretches["fast"], abs=0.02)
+    assert made.second_opinion == fit(seen, REGIONS, 0.5, stretches["robust"])
+    assert made.alone == fit_alone(seen, REGIONS, 0.5, stretches["fast"])
+    for mode, stretch in stretches.items():
+        assert f"{mode}: what scores lack of 1 multiplied by {stretch:.2f}, which accepts 8" in said
+
+
 def test_trade_offs_without_good_or_bad_regions_are_no_numbers():
     found = tradeoffs(observed(20, lambda r, c, a: 0.66 + 0.01 * r), REGIONS, cautions=(0.5,))[0]
     assert np.isnan(found.accepted)
