@@ -187,6 +187,7 @@ def test_scores_are_lowered_as_far_as_the_good_regions_that_are_to_pass_allow():
     lowered, plain = fit(seen, REGIONS, 0.5, stretch), fit(seen, REGIONS, 0.5)
     assert 1 - written(lowered, seen) == pytest.approx(stretch * (1 - written(plain, seen)), abs=1e-3)
     before = tradeoffs(seen, REGIONS, cautions=(0.5,))[0]
+    assert does.rejected >= before.rejected
     good = np.array([one.dice > calibrate.GOOD for one in seen])
     assert (written(lowered, seen)[good] >= 0.65).mean() == pytest.approx(does.accepted, abs=0.01)
     assert does.accepted < before.accepted
